@@ -1,0 +1,128 @@
+"""A message, and what can become of it: the one thing that web and worker share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+class State(StrEnum):
+    ACCEPTED = "accepted"
+    RETRYING = "retrying"
+    DELIVERED = "delivered"
+    UNCERTAIN = "uncertain"
+    DEAD = "dead"
+    SKIPPED = "skipped"
+    SUPERSEDED = "superseded"
+
+
+SETTLED = frozenset({State.DELIVERED, State.DEAD, State.SKIPPED, State.SUPERSEDED, State.UNCERTAIN})
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """What a route makes of a request: one thing to be sent to one destination.
+
+    `line`: the key whose messages leave in order, None for a line of its own. `request`: what the destination
+    needs to send it, JSON. `state` other than accepted: kept for the record only, with its `reason`.
+    """
+
+    destination: str
+    action: str
+    request: Json
+    line: str | None = None
+    user_id: str | None = None
+    event_id: str | None = None
+    account_code: str = ""
+    template: str | None = None
+    version: int | None = None
+    expires_at: datetime | None = None
+    is_test: bool = False
+    state: State = State.ACCEPTED
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """A stored message as a destination sees it. `progress` is what earlier calls of this message achieved."""
+
+    seq: int
+    id: str
+    destination: str
+    action: str
+    request: Json
+    line: int
+    user_id: str | None
+    event_id: str | None
+    account_code: str
+    template: str | None
+    version: int | None
+    is_test: bool
+    was_uncertain: bool
+    received_at: datetime
+    first_failed_at: datetime | None
+    tries: int
+    expires_at: datetime | None
+    request_id: str
+    progress: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The upstream has taken it. `progress` other than None: this call did a part, the rest follows at once."""
+
+    status: int | None = None
+    answer: str = ""
+    ms: int = 0
+    progress: Json | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Nothing had to leave, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The message's own fault, as the upstream said it: dead, with its reason."""
+
+    reason: str
+    status: int | None = None
+    answer: str = ""
+    ms: int = 0
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Not begun, or answered with a refusal that may pass.
+
+    `is_trouble`: the upstream is in trouble (network, 5xx), not this message. `refused_account`: the credential
+    is not taken; "" means every account of the destination. `wait`: what the upstream asked for, seconds.
+    """
+
+    reason: str
+    status: int | None = None
+    answer: str = ""
+    ms: int = 0
+    wait: float | None = None
+    is_trouble: bool = False
+    refused_account: str | None = None
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """The first byte was written and no whole answer came. `progress`: what the next call must know of it."""
+
+    reason: str
+    ms: int = 0
+    progress: Json | None = None
+
+
+Outcome = Delivered | Skipped | Rejected | Retry | Uncertain
