@@ -1,0 +1,168 @@
+"""Opens SQLite or PostgreSQL, and gives each one way to read and one way to write."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect, Engine
+
+metadata = sa.MetaData()
+
+# Everything that says "the database cannot take this now", as against "this statement is wrong".
+UNAVAILABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+
+_STATEMENT_MS = 5_000  # every statement of the bridge is short; one that is not must not hold its locks
+_LOCK_MS = 3_000
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware time in UTC: `timestamptz` in PostgreSQL, sortable text in SQLite."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return (
+            value.astimezone(UTC) if dialect.name != "sqlite" else value.astimezone(UTC).replace(tzinfo=None)
+        )
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class JsonText(sa.types.TypeDecorator[Any]):
+    """A JSON value as ASCII text, so that neither NUL nor a lone surrogate can harm a database."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Database:
+    """One database for one process. Nothing is opened before the first use, so it may cross a fork until then."""
+
+    def __init__(self, url: str, *, readers: int = 2) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._lock = _SqliteLock(self.url.database or "") if self.is_sqlite else None
+        self._writer = self._open(1, "BEGIN IMMEDIATE")
+        self._reader = self._open(readers, "BEGIN")
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One write transaction, to last milliseconds; commits at the end of the block."""
+        if self._lock is None:
+            with self._writer.begin() as connection:
+                yield connection
+        else:
+            with self._lock, self._writer.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One short read; never held across a call."""
+        with self._reader.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._writer.dispose()
+        self._reader.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _open(self, size: int, begin: str) -> Engine:
+        if not self.is_sqlite:
+            options = (
+                f"-c statement_timeout={_STATEMENT_MS} -c lock_timeout={_LOCK_MS} "
+                "-c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
+            )
+            return sa.create_engine(
+                self.url,
+                pool_size=size,
+                max_overflow=0,
+                pool_timeout=5,
+                pool_pre_ping=False,
+                connect_args={"connect_timeout": 5, "options": options, "keepalives_idle": 10},
+            )
+        engine = sa.create_engine(
+            self.url,
+            poolclass=sa.pool.QueuePool,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=5,
+            connect_args={"check_same_thread": False, "timeout": 5},
+        )
+
+        @sa.event.listens_for(engine, "connect")
+        def _prepare(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # the begin event below says BEGIN itself
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+
+        @sa.event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql(begin)
+
+        return engine
+
+
+def clock(connection: Connection) -> datetime:
+    """The database's clock: PostgreSQL's own; SQLite is embedded, so its clock is this machine's."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    now: datetime = connection.scalar(sa.select(sa.func.clock_timestamp(type_=UtcDateTime))) or datetime.now(
+        UTC
+    )
+    return now
+
+
+class _SqliteLock:
+    """Writers take turns by `flock` on a file beside the database.
+
+    SQLite's own busy wait is no queue: a web process that writes all the time starves a worker.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._turn = threading.Lock()
+        self._file: int | None = None
+
+    def __enter__(self) -> None:
+        if not self._turn.acquire(timeout=5):
+            raise sa.exc.TimeoutError("waited 5 s for this process's turn to write")
+        try:
+            if self._file is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except BaseException:
+            self._turn.release()
+            raise
+
+    def __exit__(self, *_exc: object) -> None:
+        assert self._file is not None
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._turn.release()
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

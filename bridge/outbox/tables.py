@@ -1,0 +1,193 @@
+"""The outbox's tables. What each column means; the rules that use them stand in enqueue.py and lines.py."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.engine import Connection
+
+from bridge.database import JsonText, UtcDateTime, metadata
+
+Order = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER PRIMARY KEY by itself
+
+# Every message, from its acceptance until retention takes it. `seq` is the order of acceptance.
+messages = Table(
+    "messages",
+    metadata,
+    Column("seq", Order, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("state", String(12), nullable=False),
+    Column("destination", String(32), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("user_id", Text),
+    Column("event_id", Text),  # the caller's, without the user
+    Column("account_code", String(64), nullable=False, default=""),
+    Column("template", Text),
+    Column("version", Integer),
+    Column("request_id", Text, nullable=False),
+    Column("inbound_key", Text, nullable=False, default=""),
+    Column("route", String(40), nullable=False),
+    Column("is_test", Boolean, nullable=False, default=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("settled_at", UtcDateTime),
+    Column("first_failed_at", UtcDateTime),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("was_uncertain", Boolean, nullable=False, default=False),
+    Column("reason", Text),
+    Column("progress", JsonText),
+    Index("messages_by_line", "line", "seq"),
+    Index("messages_by_state", "state", "seq"),
+    Index("messages_by_user", "user_id", "seq"),
+    Index("messages_by_event", "event_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+# What is large and personal stands apart: settling rewrites a narrow row, erasure has one place to look.
+bodies = Table(
+    "bodies",
+    metadata,
+    Column(
+        "seq", Order, ForeignKey("messages.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("request", JsonText),  # what the destination needs to send it; None when a template refused it
+    Column("payload", JsonText, nullable=False),  # what the caller sent, to be parsed and rendered again
+)
+
+# One narrow row for each message that is not settled. At most one of a line is its head.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column(
+        "seq", Order, ForeignKey("messages.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("destination", String(32), nullable=False),
+    Column("account_code", String(64), nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("is_head", Boolean, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("call_id", String(36)),
+)
+_is_head = waiting.c.is_head.is_(sa.true())
+_is_free_head = sa.and_(_is_head, waiting.c.call_id.is_(None))
+Index("waiting_heads", waiting.c.line, unique=True, postgresql_where=_is_head, sqlite_where=_is_head)
+Index(
+    "waiting_due",
+    waiting.c.destination,
+    waiting.c.priority,
+    waiting.c.due_at,
+    waiting.c.seq,
+    postgresql_where=_is_free_head,
+    sqlite_where=_is_free_head,
+)
+Index("waiting_by_line", waiting.c.line, waiting.c.seq)
+_is_claimed = waiting.c.call_id.is_not(None)
+Index("waiting_claimed", waiting.c.call_id, postgresql_where=_is_claimed, sqlite_where=_is_claimed)
+_expires = waiting.c.expires_at.is_not(None)
+Index("waiting_expiring", waiting.c.expires_at, postgresql_where=_expires, sqlite_where=_expires)
+
+# One row for each upstream call from before it is sent until it is settled.
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("worker_id", String(36), nullable=False, index=True),
+    Column("destination", String(32), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Order, primary_key=True, autoincrement=True),
+    Column("seq", Order, ForeignKey("messages.seq", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("status", Integer),
+    Column("ms", Integer, nullable=False),
+    Column("answer", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),
+)
+
+# An upstream in trouble is a state of the destination (account ""), or of one account of it.
+destination_states = Table(
+    "destination_states",
+    metadata,
+    Column("destination", String(32), primary_key=True),
+    Column("account_code", String(64), primary_key=True),
+    Column("state", String(8), nullable=False),  # open, closed
+    Column("reason", Text),
+    Column("since", UtcDateTime, nullable=False),
+    Column("troubled_lines", JsonText, nullable=False),  # different keys whose calls failed in a row
+    Column("probe_at", UtcDateTime),
+    Column("hold_until", UtcDateTime),  # what the upstream's Retry-After asked of all workers
+)
+
+# A request that was seen before, by its key; for seven days.
+repeats = Table(
+    "repeats",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("ids", JsonText, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+# The newest accepted request of each event: what "byte for byte the latest" and `as_of` are held against, and
+# what a partial update is checked with before it leaves.
+latest = Table(
+    "latest",
+    metadata,
+    Column("subject", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", String(32), nullable=False),
+    Column("ids", JsonText, nullable=False),
+    Column("accepted_at", UtcDateTime, nullable=False),
+    Column("as_of", Float(53)),
+    Column("content", JsonText),
+    Column("keep_until", UtcDateTime, nullable=False, index=True),
+)
+
+
+def key_of(*parts: str) -> int:
+    """A 64-bit key. Two keys that fall together share a line, which costs speed and nothing else."""
+    text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), signed=True)
+
+
+def lock_keys(connection: Connection, keys: Iterable[int]) -> None:
+    """Hold these keys until the transaction ends, sorted so that no two transactions wait for each other.
+
+    SQLite has one writer at a time and needs none.
+    """
+    wanted = sorted(set(keys))
+    if wanted and connection.dialect.name == "postgresql":
+        keys_in_order = sa.func.unnest(sa.cast(wanted, sa.ARRAY(BigInteger))).table_valued(
+            "key", with_ordinality="n"
+        )
+        connection.execute(
+            sa.select(sa.func.pg_advisory_xact_lock(keys_in_order.c.key)).order_by(keys_in_order.c.n)
+        )
