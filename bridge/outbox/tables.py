@@ -185,9 +185,6 @@ def lock_keys(connection: Connection, keys: Iterable[int]) -> None:
     """
     wanted = sorted(set(keys))
     if wanted and connection.dialect.name == "postgresql":
-        keys_in_order = sa.func.unnest(sa.cast(wanted, sa.ARRAY(BigInteger))).table_valued(
-            "key", with_ordinality="n"
-        )
-        connection.execute(
-            sa.select(sa.func.pg_advisory_xact_lock(keys_in_order.c.key)).order_by(keys_in_order.c.n)
-        )
+        # unnest keeps the array's order, and the function is called row by row in it.
+        key = sa.func.unnest(sa.cast(wanted, sa.ARRAY(BigInteger))).column_valued("key")
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))

@@ -1,0 +1,312 @@
+"""Takes requests into the outbox: group commit, repeats, order. Nothing is answered before its commit."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import Connection
+
+from bridge.database import UNAVAILABLE, Database, clock
+from bridge.errors import DatabaseUnavailable
+from bridge.message import Json, NewMessage, State
+from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
+
+GROUP_ROWS = 64
+GROUP_BYTES = 4 * 1024 * 1024
+CALLER_WAITS = 5.0  # seconds
+REPEAT_KNOWN_FOR = timedelta(days=7)
+SAME_AGAIN_WITHIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The event that a request is about, across its accounts.
+
+    `digest`: of the request byte for byte. `as_of`: the caller's own order. `content`: the event as it will
+    stand when this has left, None for a delete. `keep_until`: when it may be forgotten.
+    """
+
+    key: int
+    digest: str
+    keep_until: datetime
+    as_of: float | None = None
+    content: Json | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one HTTP request asks for: its messages, and how a repeat of it is known."""
+
+    messages: tuple[NewMessage, ...]
+    request_id: str
+    inbound_key: str
+    route: str
+    payload: Json
+    size: int = 0
+    repeat_key: str | None = None
+    subject: Subject | None = None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of a request. `state`: as its messages were stored; `is_repeat`: nothing new was."""
+
+    ids: tuple[str, ...]
+    state: State
+    is_repeat: bool = False
+
+
+@dataclass
+class _Entry:
+    request: Request
+    done: Future[Accepted] = field(default_factory=Future)
+
+
+class Inbox:
+    """One writer thread for each process, started by the first request after the fork."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._starting = threading.Lock()
+        self._writer: threading.Thread | None = None
+
+    def accept(self, request: Request) -> Accepted:
+        """Store a request; returns after its commit.
+
+        Errors: DatabaseUnavailable when that took longer than five seconds or could not be done. An unknown
+        commit is one too: the caller's repeat is recognised.
+        """
+        if self._writer is None:
+            self._start()
+        entry = _Entry(request)
+        self._queue.put(entry)
+        try:
+            return entry.done.result(CALLER_WAITS)
+        except FutureTimeout as late:
+            entry.done.cancel()
+            raise DatabaseUnavailable("The database took too long; please send this again.") from late
+        except UNAVAILABLE as down:
+            raise DatabaseUnavailable("The database is not reachable; please send this again.") from down
+
+    def close(self) -> None:
+        """Write what was asked for, then end the writer."""
+        if self._writer is not None:
+            self._queue.put(None)
+            self._writer.join()
+            self._writer = None
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write, name="inbox", daemon=True)
+                self._writer.start()
+
+    def _write(self) -> None:
+        while group := self._next_group():
+            self._store(group)
+
+    def _next_group(self) -> list[_Entry]:
+        """What queued during the last commit, at most 64 rows and 4 MiB; empty: the inbox closes."""
+        first = self._queue.get()
+        group, rows, size = [], 0, 0
+        while first is not None:
+            if first.done.set_running_or_notify_cancel():
+                group.append(first)
+                rows += len(first.request.messages)
+                size += first.request.size
+            if rows >= GROUP_ROWS or size >= GROUP_BYTES:
+                return group
+            try:
+                first = self._queue.get(block=not group)
+            except queue.Empty:
+                return group
+        if group:
+            self._queue.put(None)
+        return group
+
+    def _store(self, group: list[_Entry]) -> None:
+        try:
+            with self._database.write() as connection:
+                answers = store(connection, [entry.request for entry in group], clock(connection))
+        except UNAVAILABLE as down:
+            for entry in group:
+                entry.done.set_exception(down)
+        except Exception as wrong:  # noqa: BLE001  one row's fault must not be its neighbours' 503
+            if len(group) == 1:
+                group[0].done.set_exception(wrong)
+            else:
+                for entry in group:
+                    self._store([entry])
+        else:
+            for entry, answer in zip(group, answers, strict=True):
+                entry.done.set_result(answer)
+
+
+def store(connection: Connection, requests: Sequence[Request], now: datetime) -> list[Accepted]:
+    """Store a group of requests in one transaction, in their order; one answer for each."""
+    subjects = {r.subject.key for r in requests if r.subject}
+    lines = {line_of(m) for r in requests for m in r.messages if m.line and m.state == State.ACCEPTED}
+    again = {key_of("repeat", r.repeat_key) for r in requests if r.repeat_key}
+    lock_keys(connection, subjects | lines | again)
+    known = _Known(connection, requests, subjects, lines, now)
+    answers = [known.take(request) for request in requests]
+    known.write(connection)
+    return answers
+
+
+def line_of(message: NewMessage) -> int:
+    return key_of(message.destination, message.line) if message.line else 0
+
+
+class _Known:
+    """What the database knows of a group's keys, carried forward request by request."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        requests: Sequence[Request],
+        subjects: set[int],
+        lines: set[int],
+        now: datetime,
+    ) -> None:
+        self._now = now
+        keys = {r.repeat_key for r in requests if r.repeat_key}
+        self._repeats: dict[str, list[str]] = {}
+        if keys:
+            query = sa.select(repeats.c.key, repeats.c.ids).where(
+                repeats.c.key.in_(keys), repeats.c.expires_at > now
+            )
+            self._repeats = {row.key: row.ids for row in connection.execute(query)}
+        self._latest: dict[int, dict[str, object]] = {}
+        if subjects:
+            query = sa.select(latest).where(latest.c.subject.in_(subjects))
+            self._latest = {row.subject: dict(row._mapping) for row in connection.execute(query)}
+        self._lines: set[int] = set()
+        if lines:
+            heads = sa.select(waiting.c.line).where(waiting.c.line.in_(lines), waiting.c.is_head)
+            self._lines = set(connection.scalars(heads))
+        self._rows: list[dict[str, object]] = []
+        self._bodies: list[dict[str, object]] = []
+        self._new_repeats: list[dict[str, object]] = []
+        self._new_latest: dict[int, dict[str, object]] = {}
+
+    def take(self, request: Request) -> Accepted:
+        if request.repeat_key and request.repeat_key in self._repeats:
+            return Accepted(tuple(self._repeats[request.repeat_key]), State.ACCEPTED, is_repeat=True)
+        subject = request.subject
+        before = self._latest.get(subject.key) if subject else None
+        if subject and before and not request.repeat_key and self._is_same_again(subject, before):
+            return Accepted(tuple(before["ids"]), State.ACCEPTED, is_repeat=True)  # type: ignore[arg-type]
+        is_older = bool(
+            subject
+            and before
+            and subject.as_of is not None
+            and before["as_of"] is not None
+            and subject.as_of < before["as_of"]  # type: ignore[operator]
+        )
+        ids = [self._add(request, message, is_older) for message in request.messages]
+        state = State.SUPERSEDED if is_older else request.messages[0].state
+        if request.repeat_key and state != State.DEAD:
+            self._repeats[request.repeat_key] = ids
+            expires_at = self._now + REPEAT_KNOWN_FOR
+            self._new_repeats.append({"key": request.repeat_key, "ids": ids, "expires_at": expires_at})
+        if subject and state == State.ACCEPTED:
+            self._remember(subject, ids, before)
+        return Accepted(tuple(ids), state)
+
+    def _is_same_again(self, subject: Subject, before: dict[str, object]) -> bool:
+        is_recent = self._now - before["accepted_at"] < SAME_AGAIN_WITHIN  # type: ignore[operator]
+        return bool(before["digest"] == subject.digest and is_recent)
+
+    def _remember(self, subject: Subject, ids: list[str], before: dict[str, object] | None) -> None:
+        row: dict[str, object] = {
+            "subject": subject.key,
+            "digest": subject.digest,
+            "ids": ids,
+            "accepted_at": self._now,
+            "as_of": subject.as_of if subject.as_of is not None else (before or {}).get("as_of"),
+            "content": subject.content,
+            "keep_until": subject.keep_until,
+        }
+        self._latest[subject.key] = self._new_latest[subject.key] = row
+
+    def _add(self, request: Request, message: NewMessage, is_older: bool) -> str:
+        state = State.SUPERSEDED if is_older else message.state
+        message_id = str(uuid.uuid4())
+        self._rows.append(
+            {
+                "id": message_id,
+                "state": state,
+                "destination": message.destination,
+                "action": message.action,
+                # A message without a key has a line of its own.
+                "line": line_of(message) or key_of(message.destination, message_id),
+                "user_id": message.user_id,
+                "event_id": message.event_id,
+                "account_code": message.account_code,
+                "template": message.template,
+                "version": message.version,
+                "request_id": request.request_id,
+                "inbound_key": request.inbound_key,
+                "route": request.route,
+                "is_test": message.is_test,
+                "received_at": self._now,
+                "expires_at": message.expires_at,
+                "settled_at": None if state == State.ACCEPTED else self._now,
+                "reason": "an event with a newer as_of was accepted before" if is_older else message.reason,
+            }
+        )
+        self._bodies.append({"request": message.request or None, "payload": request.payload})
+        return message_id
+
+    def write(self, connection: Connection) -> None:
+        if self._rows:
+            # The database draws the order, inside this transaction and under the keys' locks.
+            returning = sa.insert(messages).returning(messages.c.seq, sort_by_parameter_order=True)
+            order = list(connection.scalars(returning, self._rows))
+            stored = list(zip(order, self._rows, self._bodies, strict=True))
+            connection.execute(sa.insert(bodies), [{"seq": seq, **body} for seq, _, body in stored])
+            queued = [self._wait(seq, row) for seq, row, _ in stored if row["state"] == State.ACCEPTED]
+            if queued:
+                connection.execute(sa.insert(waiting), queued)
+        upsert(connection, repeats, self._new_repeats)
+        upsert(connection, latest, list(self._new_latest.values()))
+
+    def _wait(self, seq: int, row: dict[str, object]) -> dict[str, object]:
+        line = row["line"]
+        assert isinstance(line, int)
+        is_head = line not in self._lines
+        self._lines.add(line)
+        return {
+            "seq": seq,
+            "destination": row["destination"],
+            "account_code": row["account_code"],
+            "line": line,
+            "is_head": is_head,
+            "priority": 0 if row["is_test"] else 1,  # somebody waits for a test at the other end
+            "due_at": self._now,
+            "expires_at": row["expires_at"],
+        }
+
+
+def upsert(connection: Connection, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:
+    """Insert rows, replacing those whose primary key is there."""
+    if not rows:
+        return
+    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key.columns]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    ordered = sorted(rows, key=lambda row: tuple(row[key] for key in keys))
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), ordered)
