@@ -1,0 +1,99 @@
+"""Every byte that leaves: an upstream with its credential, one call with a deadline, trouble translated."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from bridge import __version__
+from bridge.upstream.answer import ANSWER_LIMIT, Answer
+from bridge.upstream.oauth import OAuth2ClientCredentials
+from bridge.upstream.transport import BoundedAdapter, call_until, checked_host, exchange
+
+__all__ = ["ANSWER_LIMIT", "Answer", "Auth", "OAuth2ClientCredentials", "Upstream"]
+
+USER_AGENT = f"braze-rokt-bridge/{__version__}"
+
+
+class Auth(Protocol):
+    """How calls to one upstream are authenticated. `deadline` is monotonic; threads share the object."""
+
+    def authorization(self, deadline: float) -> str:
+        """The value of the Authorization header."""
+
+    def refused(self, authorization: str) -> bool:
+        """The API answered 401 to it. True: a fresh one may do."""
+
+    def check(self, deadline: float) -> str:
+        """Proves the credential as far as it goes without a message, and says how."""
+
+
+class Upstream:
+    """One base address with its credential and its pool of connections, shared by threads.
+
+    `call_seconds` bounds a whole call: the token, the connection, sending, and the last byte of the answer.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: Auth | None,
+        *,
+        allow_http: bool = False,
+        connections: int = 32,
+        call_seconds: float = 10.0,
+    ) -> None:
+        self._host = checked_host(base_url, allow_http)
+        self._base_url = base_url.rstrip("/")
+        self._auth = auth
+        self._call_seconds = call_seconds
+        self._adapter = BoundedAdapter(connections)
+
+    def __repr__(self) -> str:
+        return f"<Upstream {self._host}>"
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object | None = None,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answer:
+        """One call; any status is an Answer. `path` begins with "/" and is percent-encoded already.
+
+        A 401 costs the token and is sent once more with a fresh one; a second 401 is the Answer. Raises
+        NotBegun, AnswerLost, CredentialRefused.
+        """
+        deadline = time.monotonic() + self._call_seconds
+        sent = {"Accept": "application/json", "User-Agent": USER_AGENT}
+        content = None
+        if body is not None:
+            # A lone surrogate has no UTF-8; a "?" in its place delivers the rest of the event.
+            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            sent["Content-Type"] = "application/json"
+        sent.update(headers)
+        answer = self._call(method, path, sent, content, deadline)
+        if answer.status == 401 and self._auth is not None and self._auth.refused(sent["Authorization"]):
+            answer = self._call(method, path, sent, content, deadline)
+        return answer
+
+    def _call(
+        self, method: str, path: str, headers: dict[str, str], content: bytes | None, deadline: float
+    ) -> Answer:
+        if self._auth is not None:
+            headers["Authorization"] = self._auth.authorization(deadline)
+        with call_until(deadline, self._host):
+            return exchange(self._adapter, method, self._base_url + path, headers, content)
+
+    def check(self) -> str:
+        """For `python -m bridge check --connect`: what was proved, in words. Raises as `send`."""
+        if self._auth is None:
+            return "no credential to prove"
+        return self._auth.check(time.monotonic() + self._call_seconds)
+
+    def close(self) -> None:
+        self._adapter.close()
