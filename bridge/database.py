@@ -6,13 +6,15 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection, Dialect, Engine
 
 metadata = sa.MetaData()
@@ -57,7 +59,7 @@ class JsonText(sa.types.TypeDecorator[Any]):
 
 
 class Database:
-    """One database for one process. Nothing is opened before the first use, so it may cross a fork until then."""
+    """One database for one process. Nothing is opened before the first use: until then it may cross a fork."""
 
     def __init__(self, url: str, *, readers: int = 2) -> None:
         self.url = sa.make_url(url)
@@ -132,6 +134,21 @@ def clock(connection: Connection) -> datetime:
         UTC
     )
     return now
+
+
+def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, replacing those whose primary key is there; in the key's order, so that no two deadlock."""
+    if not rows:
+        return
+    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key.columns]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    ordered = sorted(rows, key=lambda row: [row[key] for key in keys])
+    if changed:
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), ordered)
+    else:
+        connection.execute(statement.on_conflict_do_nothing(), ordered)
 
 
 class _SqliteLock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text
 
 from bridge.database import JsonText, UtcDateTime, metadata
 
@@ -13,7 +13,8 @@ calendar_events = Table(
     Column("account_code", String(64), primary_key=True),
     Column("rokt_event_id", Text, primary_key=True),
     Column("user_id", Text, index=True),
-    Column("content", JsonText),  # the last state sent; None while it is not known for certain
+    Column("content", JsonText),  # the last state sent
+    Column("is_certain", Boolean, nullable=False),  # Rokt said it took that
     Column("unsent", JsonText),  # what a create that died here wanted: {"event": …, "subscription_ids": […]}
     Column("template", Text),
     Column("version", Integer),

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection
 
-from bridge.database import UNAVAILABLE, Database, clock
+from bridge.database import UNAVAILABLE, Database, clock, upsert
 from bridge.errors import DatabaseUnavailable
 from bridge.message import Json, NewMessage, State
 from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
@@ -298,15 +296,3 @@ class _Known:
             "due_at": self._now,
             "expires_at": row["expires_at"],
         }
-
-
-def upsert(connection: Connection, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:
-    """Insert rows, replacing those whose primary key is there."""
-    if not rows:
-        return
-    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key.columns]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    ordered = sorted(rows, key=lambda row: tuple(row[key] for key in keys))
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), ordered)

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.message import Delivered, Rejected, Retry, Skipped, Uncertain
-from bridge.outbox.enqueue import upsert
+from bridge.database import upsert
+from bridge.message import Delivered, Rejected, Retry, Uncertain
 from bridge.outbox.lines import Result
 from bridge.outbox.tables import destination_states, waiting
 

@@ -1,0 +1,129 @@
+"""What stands in each calendar: the event as Rokt last took it, and the subscriptions that hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bridge.database import upsert
+from bridge.ledger.tables import calendar_events, calendar_holders
+from bridge.message import Json
+
+Place = tuple[str, str]  # account code, Rokt's eventId
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One event in one account.
+
+    `content`: the last state sent. `is_certain`: Rokt said it took that. `unsent`: what a create that died
+    here wanted, `{"event": …, "subscription_ids": […]}`.
+    """
+
+    content: Json | None = None
+    is_certain: bool = False
+    holders: frozenset[str] = frozenset()
+    unsent: Json | None = None
+
+    @property
+    def is_known(self) -> bool:
+        return self.content is not None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One event's new standing, with what is kept beside it. `standing` None: it is gone."""
+
+    place: Place
+    standing: Standing | None
+    user_id: str | None
+    template: str | None
+    version: int | None
+    keep_until: datetime
+
+
+def standings(connection: Connection, places: Iterable[Place]) -> dict[Place, Standing]:
+    """The standing of each place; one that was never seen has an empty one."""
+    wanted = sorted(set(places))
+    if not wanted:
+        return {}
+    holders: dict[Place, set[str]] = {}
+    for row in connection.execute(sa.select(calendar_holders).where(_at(calendar_holders, wanted))):
+        holders.setdefault((row.account_code, row.rokt_event_id), set()).add(row.subscription_id)
+    found = {place: Standing() for place in wanted}
+    for row in connection.execute(sa.select(calendar_events).where(_at(calendar_events, wanted))):
+        place = (row.account_code, row.rokt_event_id)
+        found[place] = Standing(row.content, row.is_certain, frozenset(holders.get(place, ())), row.unsent)
+    return found
+
+
+def accounts_of(connection: Connection, subscription_ids: Iterable[str]) -> dict[str, str]:
+    """The account of each subscription that was reached before."""
+    wanted = list(subscription_ids)
+    if not wanted:
+        return {}
+    query = sa.select(calendar_holders.c.subscription_id, calendar_holders.c.account_code).where(
+        calendar_holders.c.subscription_id.in_(wanted)
+    )
+    return {row.subscription_id: row.account_code for row in connection.execute(query.distinct())}
+
+
+def accounts_with(connection: Connection, rokt_event_id: str) -> list[str]:
+    """The accounts in which this event stands, or should."""
+    query = sa.select(calendar_events.c.account_code).where(calendar_events.c.rokt_event_id == rokt_event_id)
+    return sorted(connection.scalars(query))
+
+
+def record(
+    connection: Connection, changes: Sequence[Change], before: Mapping[Place, Standing], now: datetime
+) -> None:
+    """Write new standings. `before`: as they were read when their calls were claimed."""
+    gone = [change.place for change in changes if change.standing is None]
+    if gone:
+        connection.execute(sa.delete(calendar_holders).where(_at(calendar_holders, gone)))
+        connection.execute(sa.delete(calendar_events).where(_at(calendar_events, gone)))
+    kept = [(change, change.standing) for change in changes if change.standing is not None]
+    upsert(connection, calendar_events, [_row(change, standing, now) for change, standing in kept])
+    gained: list[dict[str, str]] = []
+    for change, standing in kept:
+        was = before.get(change.place, Standing()).holders
+        gained += [_holder(change.place, one) for one in standing.holders - was]
+        if lost := was - standing.holders:
+            its = sa.and_(_at(calendar_holders, [change.place]), calendar_holders.c.subscription_id.in_(lost))
+            connection.execute(sa.delete(calendar_holders).where(its))
+    upsert(connection, calendar_holders, gained)
+
+
+def doubt(connection: Connection, place: Place) -> None:
+    """What Rokt holds here is not certain any more: the next state is sent, even if it looks the same."""
+    connection.execute(
+        sa.update(calendar_events).where(_at(calendar_events, [place])).values(is_certain=False)
+    )
+
+
+def _row(change: Change, standing: Standing, now: datetime) -> dict[str, object]:
+    account_code, rokt_event_id = change.place
+    return {
+        "account_code": account_code,
+        "rokt_event_id": rokt_event_id,
+        "user_id": change.user_id,
+        "content": standing.content,
+        "is_certain": standing.is_certain,
+        "unsent": standing.unsent,
+        "template": change.template,
+        "version": change.version,
+        "updated_at": now,
+        "keep_until": change.keep_until,
+    }
+
+
+def _holder(place: Place, subscription_id: str) -> dict[str, str]:
+    return {"account_code": place[0], "rokt_event_id": place[1], "subscription_id": subscription_id}
+
+
+def _at(table: sa.Table, places: Sequence[Place]) -> sa.ColumnElement[bool]:
+    return sa.tuple_(table.c.account_code, table.c.rokt_event_id).in_(places)
