@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from bridge import __version__
 from bridge.upstream.answer import ANSWER_LIMIT, Answer
 from bridge.upstream.oauth import OAuth2ClientCredentials
-from bridge.upstream.transport import BoundedAdapter, call_until, checked_host, exchange
+from bridge.upstream.transport import USER_AGENT, BoundedAdapter, call_until, checked_host, exchange
 
 __all__ = ["ANSWER_LIMIT", "Answer", "Auth", "OAuth2ClientCredentials", "Upstream"]
-
-USER_AGENT = f"braze-rokt-bridge/{__version__}"
 
 
 class Auth(Protocol):

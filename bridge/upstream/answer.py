@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -20,8 +20,8 @@ class Answer:
     """A whole HTTP answer of any status. `headers` are looked up in any case; `ms`: its duration."""
 
     status: int
-    headers: Mapping[str, str]
-    text: str
+    headers: Mapping[str, str] = field(repr=False)
+    text: str = field(repr=False)
     ms: int
 
     def json(self) -> object | None:

@@ -16,7 +16,7 @@ from authlib.integrations.requests_client import OAuth2Session, OAuthError
 
 from bridge.errors import AnswerLost, CredentialRefused, InvalidValue, NotBegun, UpstreamTrouble
 from bridge.upstream.answer import Answer
-from bridge.upstream.transport import BoundedAdapter, call_until, checked_host
+from bridge.upstream.transport import USER_AGENT, BoundedAdapter, call_until, checked_host
 
 ASSUMED_LIFE = 300.0
 """Seconds that a token lives if its answer does not say. Rokt's live about five minutes."""
@@ -132,6 +132,7 @@ class OAuth2ClientCredentials:
         asked_at = self._clock()
         try:
             with OAuth2Session(*form, "client_secret_basic", trust_env=False) as session:
+                session.headers["User-Agent"] = USER_AGENT
                 session.mount("http://", BoundedAdapter(1))
                 session.mount("https://", BoundedAdapter(1))
                 session.register_compliance_hook("access_token_response", self._judge)

@@ -27,8 +27,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.connection import allowed_gai_family, create_connection
 
+from bridge import __version__
 from bridge.errors import AnswerLost, InvalidValue, NotBegun
 from bridge.upstream.answer import ANSWER_LIMIT, Answer
+
+USER_AGENT = f"braze-rokt-bridge/{__version__}"
 
 CONNECT_SECONDS = 3.0
 """For the name, the connection and TLS together."""
@@ -91,6 +94,8 @@ def exchange(
     request = requests.PreparedRequest()
     request.method, request.url, request.body = method, url, body
     request.headers = CaseInsensitiveDict(headers)
+    if body is not None:
+        request.headers["Content-Length"] = str(len(body))
     response = adapter.send(request, stream=True, timeout=_left(_here.deadline), verify=True)
     try:
         content = response.raw.read(ANSWER_LIMIT, decode_content=True)
