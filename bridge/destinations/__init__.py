@@ -1,0 +1,59 @@
+"""Where messages go. A new destination is one file and one line in DESTINATIONS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Connection
+
+from bridge.destinations import rokt_calendar
+from bridge.message import Message, Outcome, State
+from bridge.settings import Settings
+
+
+class Destination(Protocol):
+    """What the worker asks of a destination. A standing is what its ledger knows, whatever that is."""
+
+    name: str
+    in_flight: int  # calls of one worker at once
+
+    def look_up(self, connection: Connection, messages: Sequence[Message]) -> Sequence[Any]:
+        """What the ledger knows of each message, read when it is claimed."""
+
+    def deliver(self, message: Message, standing: Any) -> Outcome:
+        """Make one call. Never raises for what an upstream does."""
+
+    def record(
+        self,
+        connection: Connection,
+        done: Sequence[tuple[Message, Any, Outcome, State | None]],
+        now: datetime,
+    ) -> None:
+        """Write the ledger in the settle's transaction. The state is None while the message goes on."""
+
+    def doubt(self, connection: Connection, message: Message) -> None:
+        """What the upstream holds for this message is not certain any more."""
+
+    def check(self) -> dict[str, str]:
+        """One authenticated call for each credential, in words."""
+
+    def close(self) -> None: ...
+
+
+def _calendar(settings: Settings) -> Destination | None:
+    if settings.calendar is None:
+        return None
+    retention = timedelta(days=settings.retention_days)
+    return rokt_calendar.RoktCalendar(settings.calendar, retention, allow_http=settings.is_development)
+
+
+DESTINATIONS: dict[str, Callable[[Settings], Destination | None]] = {
+    rokt_calendar.NAME: _calendar,
+}
+
+
+def configured(settings: Settings) -> list[Destination]:
+    """The destinations whose variables are set."""
+    return [made for make in DESTINATIONS.values() if (made := make(settings)) is not None]

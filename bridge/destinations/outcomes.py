@@ -1,0 +1,43 @@
+"""What an upstream's answer means for a message, the same for every destination."""
+
+from __future__ import annotations
+
+import re
+
+from bridge.errors import AnswerLost, CredentialRefused, UpstreamTrouble
+from bridge.message import Delivered, Outcome, Rejected, Retry, Uncertain
+from bridge.upstream import Answer
+
+_ASKED_TO_WAIT = (408, 425, 429)
+_CREDENTIAL = (401, 403)
+_ADDRESS = re.compile(r"[^\s\"'<>@,;:]+@[^\s\"'<>@,;:]+\.[^\s\"'<>@,;:]+")
+_LONG_TOKEN = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+|\b[\w-]{20,}\.[\w-]{20,}\.[\w-]{10,}")
+
+
+def of_answer(answer: Answer, account_code: str, told: str = "") -> Outcome:
+    """The outcome of an HTTP answer. `told`: the upstream's own words, where its error form has some."""
+    status, text, ms = answer.status, redact(answer.text), answer.ms
+    if 200 <= status < 300:
+        return Delivered(status, text, ms)
+    reason = f"answered {status}" + (f": {redact(told)}" if told else "")
+    if status in _CREDENTIAL:
+        return Retry(reason, status, text, ms, refused_account=account_code)
+    if status in _ASKED_TO_WAIT:
+        return Retry(reason, status, text, ms, wait=answer.retry_after)
+    if 400 <= status < 500:
+        return Rejected(reason, status, text, ms)
+    return Retry(reason, status, text, ms, wait=answer.retry_after, is_trouble=True)
+
+
+def of_trouble(trouble: UpstreamTrouble, ms: int, *, refused_account: str = "") -> Outcome:
+    """The outcome of a call without an answer. `refused_account`: whose credential it was, "" the common one."""
+    if isinstance(trouble, AnswerLost):
+        return Uncertain(str(trouble), ms)
+    if isinstance(trouble, CredentialRefused):
+        return Retry(str(trouble), ms=ms, refused_account=refused_account)
+    return Retry(str(trouble), ms=ms, wait=getattr(trouble, "wait", None), is_trouble=True)
+
+
+def redact(text: str) -> str:
+    """An upstream's words without addresses and tokens: vendors echo what they were sent."""
+    return _LONG_TOKEN.sub("[token]", _ADDRESS.sub("[email]", text))

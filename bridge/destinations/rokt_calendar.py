@@ -1,0 +1,155 @@
+"""Rokt Calendar: create, update and delete an event in the calendars of an account's subscribers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from bridge.calendar.plan import CalendarRequest, Step, after, next_step, progressed
+from bridge.destinations.outcomes import of_answer, of_trouble
+from bridge.errors import InvalidPayload, UpstreamTrouble
+from bridge.ledger.events import Change, Standing, doubt, record, standings
+from bridge.message import Delivered, Message, Outcome, Rejected, Skipped, State, Uncertain
+from bridge.settings import CalendarSettings, Credential, account_key
+from bridge.upstream import Answer, OAuth2ClientCredentials, Upstream
+
+NAME = "rokt_calendar"
+IN_FLIGHT = 32  # calls of one worker at once
+ALREADY_SO = "Rokt already holds exactly this"
+
+
+class RoktCalendar:
+    name = NAME
+    in_flight = IN_FLIGHT
+
+    def __init__(self, settings: CalendarSettings, retention: timedelta, *, allow_http: bool) -> None:
+        self._settings = settings
+        self._retention = retention
+        self._upstreams = {
+            key: _upstream(settings.url, credential, allow_http)
+            for key, credential in settings.credentials.items()
+        }
+
+    def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Standing]:
+        """What Rokt is known to hold of each message's event."""
+        found = standings(connection, (_place(m) for m in messages))
+        return [found[_place(m)] for m in messages]
+
+    def deliver(self, message: Message, standing: Standing) -> Outcome:
+        """Make the next call for a message; the rest, if there is one, follows as its own call."""
+        request = _request(message)
+        try:
+            step = next_step(request, standing, message.progress, self._settings.update_body)
+        except InvalidPayload as wrong:
+            return Rejected(wrong.detail)
+        if step is None:
+            return Skipped(ALREADY_SO)
+        key = account_key(message.account_code)
+        upstream = self._upstreams.get(key) or self._upstreams.get("")
+        if upstream is None:
+            return Rejected(f"ROKT_CALENDAR_CLIENT_ID__{key} is not set")
+        started = time.monotonic()
+        try:
+            answer = upstream.send(
+                step.method, step.path, step.body, headers={"X-Request-Id": message.request_id}
+            )
+        except UpstreamTrouble as trouble:
+            owner = message.account_code if key in self._upstreams else ""
+            return of_trouble(trouble, round((time.monotonic() - started) * 1000), refused_account=owner)
+        return _outcome(answer, message, step)
+
+    def record(
+        self,
+        connection: Connection,
+        done: Sequence[tuple[Message, Standing, Outcome, State | None]],
+        now: datetime,
+    ) -> None:
+        """Write what Rokt has taken, or may have, into the event ledger."""
+        changes = []
+        for message, standing, outcome, final in done:
+            if not message.is_test and (change := self._change(message, standing, outcome, final, now)):
+                changes.append(change)
+        before = {_place(m): standing for m, standing, _, _ in done}
+        record(connection, changes, before, now)
+
+    def close(self) -> None:
+        for upstream in self._upstreams.values():
+            upstream.close()
+
+    def doubt(self, connection: Connection, message: Message) -> None:
+        doubt(connection, _place(message))
+
+    def check(self) -> dict[str, str]:
+        """One authenticated call for each credential; the words of its answer by account."""
+        return {key: upstream.check() for key, upstream in self._upstreams.items()}
+
+    def _change(
+        self, message: Message, standing: Standing, outcome: Outcome, final: State | None, now: datetime
+    ) -> Change | None:
+        request = _request(message)
+        new: Standing | None = standing
+        try:
+            step = next_step(request, standing, message.progress, self._settings.update_body)
+        except InvalidPayload:
+            return None
+        if step is None:
+            return None
+        if isinstance(outcome, Delivered) and not (outcome.progress or {}).get("ask_update"):
+            new = after(step, request, standing)
+        elif final == State.DEAD and step.kind == "create" and not standing.holders:
+            unsent = {"event": step.content, "subscription_ids": list(step.subscription_ids)}
+            new = replace(standing, unsent=unsent)
+        elif isinstance(outcome, Uncertain) and standing.is_known and step.kind != "delete":
+            new = replace(standing, is_certain=False)
+        if new == standing:
+            return None
+        keep_until = max(_end(new.content if new and new.content else step.content), now) + self._retention
+        return Change(_place(message), new, message.user_id, message.template, message.version, keep_until)
+
+
+def _outcome(answer: Answer, message: Message, step: Step) -> Outcome:
+    outcome = of_answer(answer, message.account_code, _told(answer))
+    if isinstance(outcome, Delivered):
+        return replace(outcome, progress=progressed(step, message.progress)) if step.goes_on else outcome
+    if isinstance(outcome, Rejected) and message.was_uncertain:
+        if step.kind == "create":
+            # The first create may have worked after all: the update will tell.
+            return Delivered(outcome.status, outcome.answer, outcome.ms, progress={"ask_update": True})
+        if answer.status == 404 and step.kind in ("delete", "delete_one"):
+            progress = progressed(step, message.progress) if step.goes_on else None
+            return Delivered(outcome.status, outcome.answer, outcome.ms, progress)
+    return outcome
+
+
+def _told(answer: Answer) -> str:
+    """Rokt Calendar's error form: {"Code": …, "Reason": …}."""
+    body: Any = answer.json()
+    if not isinstance(body, dict):
+        return ""
+    return " ".join(str(body[key]) for key in ("Code", "Reason") if body.get(key))
+
+
+def _request(message: Message) -> CalendarRequest:
+    return CalendarRequest.read(
+        message.action, message.account_code, message.request, is_test=message.is_test
+    )
+
+
+def _place(message: Message) -> tuple[str, str]:
+    return message.account_code, message.request["rokt_event_id"]
+
+
+def _end(content: Mapping[str, Any] | None) -> datetime:
+    return datetime.fromisoformat((content or {}).get("end", "1970-01-01T00:00:00Z"))
+
+
+def _upstream(url: str, credential: Credential, allow_http: bool) -> Upstream:
+    auth = OAuth2ClientCredentials(
+        f"{url}/oauth2/token", credential.client_id, credential.secret.reveal(), allow_http=allow_http
+    )
+    return Upstream(url, auth, allow_http=allow_http, connections=IN_FLIGHT)
