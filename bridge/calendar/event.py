@@ -56,11 +56,8 @@ class CalendarEvent:
         if missing:
             unknown = "" if base else ", as no earlier state of this event is known here"
             raise InvalidPayload.of(*(FieldError(prefix + n, f"is needed{unknown}") for n in missing))
-        whole = (
-            {"description": "", "location": "", "notify_before": DEFAULT_NOTIFY_BEFORE}
-            | dict(base or {})
-            | dict(given)
-        )
+        whole: dict[str, Any] = {"description": "", "location": "", "notify_before": DEFAULT_NOTIFY_BEFORE}
+        whole |= {**(base or {}), **given}
         start = _instant(whole["start"])
         end = _instant(whole["end"]) if "end" in whole else start + DEFAULT_LENGTH
         if end < start:
