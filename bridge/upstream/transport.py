@@ -62,11 +62,15 @@ _here = _Here()
 
 
 def checked_host(url: str, allow_http: bool) -> str:
-    """The host of an upstream's address, for words and logs. Raises InvalidValue."""
-    parts = urlsplit(url)
-    if parts.scheme not in (("https", "http") if allow_http else ("https",)) or not parts.hostname:
-        raise InvalidValue("an https:// address" + (" or http:// one" if allow_http else ""))
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+    """The host of an upstream's address, for words and logs. Raises InvalidValue, which does not quote it."""
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise InvalidValue("an address such as https://api.example.com") from None
+    if parts.scheme not in (("https", "http") if allow_http else ("https",)) or not is_whole:
+        raise InvalidValue("an address such as https://api.example.com")
+    if parts.username is not None or parts.query or parts.fragment:
         raise InvalidValue("an address without user, password, query and fragment")
     return parts.netloc
 
@@ -125,6 +129,7 @@ class _Reader(io.RawIOBase):
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
         self._raw, self._sock, self._deadline, self._allowance = raw, sock, deadline, READ_LIMIT
+        self.has_ended = False
 
     def readable(self) -> bool:
         return True
@@ -132,6 +137,7 @@ class _Reader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         self._sock.settimeout(_left(self._deadline))
         count = self._raw.readinto(buffer) or 0
+        self.has_ended = count == 0
         self._allowance -= count
         if self._allowance < 0:
             raise http.client.HTTPException("the answer is too long")
@@ -145,7 +151,14 @@ class _Reader(io.RawIOBase):
 class _BoundedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock, _here.deadline))
+        self._reader = _Reader(self.fp.detach(), sock, _here.deadline)
+        self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        """http.client takes headers that break off for whole ones."""
+        super().begin()
+        if self._reader.has_ended:
+            raise http.client.IncompleteRead(b"")
 
 
 class _HttpConnection(HTTPConnection):
