@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import ipaddress
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.errors import AnswerLost, InvalidValue, NotBegun, UpstreamTrouble
 from bridge.upstream import ANSWER_LIMIT, Answer, Upstream, transport
@@ -417,6 +424,89 @@ class TestAnswerLost:
         told = "".join(repr(error) + str(error) for error in (caught.value, caught.value.__cause__))
         assert "ada@" not in told
         assert "Lovelace" not in told
+
+
+class TestLogs:
+    def test_no_log_tells_the_address(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("DEBUG")
+        odd = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nno colon here\r\n\r\n{}"
+
+        with scripted_server(always(odd)) as server, upstream_of(server) as upstream:
+            upstream.send("DELETE", "/v1/event/ada@example.com")
+
+        assert "ada@" not in caplog.text
+
+
+class TestTls:
+    @pytest.fixture
+    def certificate(self, tmp_path: Path) -> str:
+        """A file with a key and a certificate for 127.0.0.1 that it signed itself."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        now, day = datetime.now(UTC), timedelta(days=1)
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+        builder = builder.public_key(key.public_key()).not_valid_before(now - day).not_valid_after(now + day)
+        signed = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+        path = tmp_path / "certificate.pem"
+        plain = serialization.NoEncryption()
+        pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        path.write_bytes(key.private_bytes(pem, form, plain) + signed.public_bytes(pem))
+        return str(path)
+
+    @pytest.fixture
+    def context(self, certificate: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        return context
+
+    @pytest.fixture
+    def trust(self, certificate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", certificate)
+
+    def test_a_certificate_that_nobody_vouches_for_is_refused(self, context: ssl.SSLContext) -> None:
+        with (
+            scripted_server(always(http()), tls=context) as server,
+            upstream_of(server) as upstream,
+            pytest.raises(NotBegun, match="certificate is not valid"),
+        ):
+            upstream.send("POST", "/", {})
+
+        assert server.received == []
+
+    @pytest.mark.usefixtures("trust")
+    def test_calls_share_a_connection(self, context: ssl.SSLContext) -> None:
+        with scripted_server(always(http()), tls=context) as server, upstream_of(server) as upstream:
+            for _ in range(10):
+                assert upstream.send("POST", "/", {}).status == 200
+
+        assert (len(server.received), server.connections) == (10, 1)
+
+    @pytest.mark.usefixtures("trust")
+    def test_a_connection_that_the_server_ended_meanwhile_costs_no_answer(
+        self, context: ssl.SSLContext
+    ) -> None:
+        script = once(lambda line: line.send(http()), Line.close)
+        with scripted_server(script, tls=context) as server, upstream_of(server) as upstream:
+            for _ in range(5):
+                assert upstream.send("POST", "/", {}).status == 200
+                server.closed.acquire(timeout=5)
+
+        assert server.connections == 5
+
+    @pytest.mark.usefixtures("trust")
+    def test_a_dripping_answer_ends_by_the_deadline(self, context: ssl.SSLContext) -> None:
+        script = once(lambda line: line.drip(http(), 0.2))
+        begun_at = time.monotonic()
+
+        with (
+            scripted_server(script, tls=context) as server,
+            upstream_of(server, call_seconds=SHORT) as upstream,
+            pytest.raises(AnswerLost),
+        ):
+            upstream.send("POST", "/", {})
+
+        assert time.monotonic() - begun_at < WIDE
 
 
 class TestKeptAlive:

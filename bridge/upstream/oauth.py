@@ -53,11 +53,12 @@ class OAuth2ClientCredentials:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host = checked_host(token_url, allow_http)
-        if not all(text and text.isascii() and text.isprintable() for text in (client_id, client_secret)):
+        if not _is_ascii(client_id) or not _is_ascii(client_secret):
             raise InvalidValue("a client id and secret of printable ASCII (RFC 6749, appendix A)")
         self._url = token_url
         plain, encoded = (client_id, client_secret), (quote_plus(client_id), quote_plus(client_secret))
-        self._forms = [plain] if plain == encoded else [plain, encoded]
+        # A colon ends the id in Basic (RFC 7617): such an id has no plain form.
+        self._forms = [encoded] if ":" in client_id or plain == encoded else [plain, encoded]
         self._clock = clock
         self._lock = threading.Lock()
         self._token: _Token | None = None
@@ -147,7 +148,7 @@ class OAuth2ClientCredentials:
         except (ValueError, TypeError, ArithmeticError):
             raise NotBegun(f"{self._host}: its token answer cannot be read") from None
         access_token = answer.get("access_token")
-        if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
+        if not isinstance(access_token, str) or not _is_ascii(access_token):
             raise NotBegun(f"{self._host}: its token answer has no token")
         self._forms = [form]
         life = float(answer.get("expires_in") or 0)
@@ -170,6 +171,11 @@ class OAuth2ClientCredentials:
             trouble.wait = answer.retry_after  # type: ignore[attr-defined]
             raise trouble
         return response
+
+
+def _is_ascii(text: str) -> bool:
+    """Printable, and something: what can stand in a header."""
+    return bool(text) and text.isascii() and text.isprintable()
 
 
 def _code(error: object) -> str:

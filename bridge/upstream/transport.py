@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import logging
 import socket
 import ssl
 import threading
@@ -118,6 +119,8 @@ class BoundedAdapter(HTTPAdapter):
 
     def __init__(self, connections: int) -> None:
         super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=0)
+        # Its warnings of odd headers and full pools quote whole addresses, and so users' ids.
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
