@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge.errors import AnswerLost, InvalidValue, NotBegun, UpstreamTrouble
-from bridge.upstream import ANSWER_LIMIT, Answer, Upstream, transport
+from bridge.upstream import ANSWER_LIMIT, Answer, Upstream, connections
 from tests.servers import Line, Script, ScriptedServer, always, http, once, scripted_server
 
 SHORT = 0.6
@@ -252,7 +252,7 @@ class TestNotBegun:
         is_over.set()
 
     def test_a_host_that_does_not_take_the_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.3)
+        monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.3)
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen(0)
@@ -293,7 +293,7 @@ class TestNotBegun:
                 upstream.send("POST", "/", {})
 
     def test_a_server_that_is_silent_in_the_handshake(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.3)
+        monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.3)
         with scripted_server(lambda line: line.pause() and None) as server:
             upstream = Upstream(f"https://127.0.0.1:{server.port}", None)
 
@@ -311,7 +311,7 @@ class TestNotBegun:
         with scripted_server(script) as server, upstream_of(server) as upstream:
             upstream.send("POST", "/", {})
             server.closed.acquire(timeout=5)
-            monkeypatch.setattr(transport._HttpConnection, "is_connected", True)
+            monkeypatch.setattr(connections._HttpConnection, "is_connected", True)
 
             with pytest.raises(NotBegun):
                 upstream.send("POST", "/", {})
@@ -532,7 +532,7 @@ class TestKeptAlive:
     def test_a_connection_that_was_idle_too_long_is_not_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with scripted_server(always(http())) as server, upstream_of(server) as upstream:
             upstream.send("POST", "/", {})
-            monkeypatch.setattr(transport, "IDLE_SECONDS", 0.0)
+            monkeypatch.setattr(connections, "IDLE_SECONDS", 0.0)
             upstream.send("POST", "/", {})
 
         assert server.connections == 2

@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 from bridge.upstream.answer import ANSWER_LIMIT, Answer
+from bridge.upstream.connections import BoundedAdapter
 from bridge.upstream.oauth import OAuth2ClientCredentials
-from bridge.upstream.transport import USER_AGENT, BoundedAdapter, call_until, checked_host, exchange
+from bridge.upstream.transport import USER_AGENT, call_until, checked_host, exchange
 
 __all__ = ["ANSWER_LIMIT", "Answer", "Auth", "OAuth2ClientCredentials", "Upstream"]
 

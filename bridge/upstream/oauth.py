@@ -16,7 +16,8 @@ from authlib.integrations.requests_client import OAuth2Session, OAuthError
 
 from bridge.errors import AnswerLost, CredentialRefused, InvalidValue, NotBegun, UpstreamTrouble
 from bridge.upstream.answer import Answer
-from bridge.upstream.transport import USER_AGENT, BoundedAdapter, call_until, checked_host
+from bridge.upstream.connections import BoundedAdapter
+from bridge.upstream.transport import USER_AGENT, call_until, checked_host
 
 ASSUMED_LIFE = 300.0
 """Seconds that a token lives if its answer does not say. Rokt's live about five minutes."""

@@ -1,0 +1,39 @@
+// An OAuth server that others wrote, with an API behind it that takes its tokens. It prints its port, and ends
+// when its input ends. Environment: CLIENT_ID, CLIENT_SECRET, TOKEN_SECONDS.
+import http from "node:http";
+import Provider from "oidc-provider";
+
+const { CLIENT_ID, CLIENT_SECRET, TOKEN_SECONDS } = process.env;
+
+const server = http.createServer();
+server.listen(0, "127.0.0.1", () => {
+  const { port } = server.address();
+  const provider = new Provider(`http://127.0.0.1:${port}`, {
+    clients: [
+      {
+        client_id: CLIENT_ID,
+        client_secret: CLIENT_SECRET,
+        grant_types: ["client_credentials"],
+        response_types: [],
+        redirect_uris: [],
+        token_endpoint_auth_method: "client_secret_basic",
+      },
+    ],
+    features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
+    routes: { token: "/oauth2/token" },
+    ttl: { ClientCredentials: Number(TOKEN_SECONDS) },
+  });
+  const oauth = provider.callback();
+  server.on("request", async (request, response) => {
+    if (!request.url.startsWith("/v1/")) {
+      oauth(request, response);
+      return;
+    }
+    const token = (request.headers.authorization ?? "").replace(/^Bearer /, "");
+    const isGood = Boolean(await provider.ClientCredentials.find(token));
+    response.writeHead(isGood ? 202 : 401, { "content-type": "application/json" }).end("{}");
+  });
+  console.log(port);
+});
+
+process.stdin.resume().on("end", () => process.exit(0));
