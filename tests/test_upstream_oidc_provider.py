@@ -32,9 +32,7 @@ def provider_folder() -> Path:
     """Installed once, by whichever process of the tests comes first."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
-            pytest.fail(
-                f"{program} is missing: install Node.js 20 or newer, for example `apt-get install nodejs npm`"
-            )
+            pytest.fail(f"{program} is missing: install Node.js 20 or newer (`apt-get install nodejs npm`)")
     with LOCK.open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not INSTALLED.exists() or INSTALLED.stat().st_mtime < LOCK.stat().st_mtime:
@@ -90,9 +88,12 @@ def test_the_right_secret_gets_a_token_that_the_api_takes(provider_folder: Path)
 
 @pytest.mark.parametrize("secret", ["wrong", SECRET.upper(), SECRET.replace("+", " ")])
 def test_a_wrong_secret_is_refused_by_name(provider_folder: Path, secret: str) -> None:
-    with running_provider(provider_folder, 300) as url, upstream_of(url, secret) as upstream:
-        with pytest.raises(CredentialRefused, match="401 invalid_client") as caught:
-            upstream.send("POST", "/v1/thing", {})
+    with (
+        running_provider(provider_folder, 300) as url,
+        upstream_of(url, secret) as upstream,
+        pytest.raises(CredentialRefused, match="401 invalid_client") as caught,
+    ):
+        upstream.send("POST", "/v1/thing", {})
 
     assert secret not in str(caught.value)
 
