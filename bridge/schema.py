@@ -1,0 +1,56 @@
+"""Brings the database to this release's schema, one process at a time, and tells whether it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from bridge.database import Database
+from bridge.outbox.tables import key_of
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+MIGRATION_LOCK = key_of("bridge", "migration")
+MIGRATION_STATEMENT_MS = 15 * 60 * 1000  # an index on a large table outlasts the five seconds of every day
+
+
+def migrate(database: Database) -> str:
+    """Run what is missing; a second process waits for the first. Returns the revision that stands."""
+    if database.is_sqlite and database.url.database:
+        Path(database.url.database).parent.mkdir(parents=True, exist_ok=True)
+    with _alone(database) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        if not is_current(connection):
+            command.upgrade(config, "head")
+        return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def is_current(connection: Connection) -> bool:
+    """This release's schema, or a newer one: code starts on a newer schema and refuses an older."""
+    stands = MigrationContext.configure(connection).get_current_revision()
+    scripts = ScriptDirectory.from_config(_config())
+    known = {script.revision for script in scripts.walk_revisions()}
+    return stands is not None and (stands == scripts.get_current_head() or stands not in known)
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[Connection]:
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.execute(sa.text(f"SET LOCAL statement_timeout = {MIGRATION_STATEMENT_MS}"))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        yield connection
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config

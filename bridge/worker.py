@@ -1,0 +1,246 @@
+"""The worker: claim, deliver, settle. Any worker takes any work; none holds a transaction across a call."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from bridge.database import UNAVAILABLE, Database, clock, upsert
+from bridge.destinations import Destination
+from bridge.message import Delivered, Outcome, Rejected, State, Uncertain
+from bridge.outbox import lines, states
+from bridge.outbox.lines import Call, Result
+from bridge.outbox.tables import workers
+
+HEARTBEAT_EVERY = 5.0  # seconds
+SENDS_NOTHING_AFTER = 15.0  # seconds without a heartbeat: others take over at twenty
+POLL_EVERY = 0.1  # seconds; what lies between acceptance and claim when nothing else happens
+DATABASE_GONE_WAIT = 1.0  # seconds
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A call that came back; `outcome` None: it was never sent."""
+
+    destination: Destination
+    call: Call
+    standing: Any
+    outcome: Outcome | None
+
+
+class Worker:
+    """One process's worker. `run` returns once `stop` was called and what was in flight is settled."""
+
+    def __init__(self, database: Database, destinations: Sequence[Destination], retry_for: timedelta) -> None:
+        self._database = database
+        self._destinations = list(destinations)
+        self._retry_for = retry_for
+        self._id = str(uuid.uuid4())
+        self._stopping = threading.Event()
+        self._done: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
+        self._in_flight = {d.name: 0 for d in destinations}
+        self._pools = {d.name: ThreadPoolExecutor(d.in_flight, f"call-{d.name}") for d in destinations}
+        self._beat_at = float("-inf")
+        self._is_house_untidy = False
+
+    def stop(self) -> None:
+        """Stop claiming; safe to call from a signal handler or another thread."""
+        self._stopping.set()
+        self._done.put(None)
+
+    def run(self) -> None:
+        log.info("worker.started", worker=self._id, destinations=[d.name for d in self._destinations])
+        unsettled: list[_Done] = []
+        while not (self._stopping.is_set() and not unsettled and not any(self._in_flight.values())):
+            unsettled += self._collect(wait=not unsettled)
+            try:
+                self._cycle(unsettled)
+                unsettled = []
+            except UNAVAILABLE as down:
+                self._lose_database(down)
+        self._leave()
+        for pool in self._pools.values():
+            pool.shutdown()
+        log.info("worker.stopped", worker=self._id)
+
+    def _collect(self, *, wait: bool) -> list[_Done]:
+        """What came back since the last look; waits a moment when nothing did."""
+        came: list[_Done] = []
+        try:
+            while True:
+                done = self._done.get(timeout=POLL_EVERY) if wait and not came else self._done.get_nowait()
+                if done is not None:
+                    came.append(done)
+                    self._in_flight[done.destination.name] -= 1
+                else:
+                    wait = False
+        except queue.Empty:
+            return came
+
+    def _cycle(self, done: Sequence[_Done]) -> None:
+        """Settle what came back and claim what may leave, in one transaction; skipped while there is neither."""
+        is_beat_due = self._is_house_untidy or time.monotonic() - self._beat_at >= HEARTBEAT_EVERY
+        if not done and not is_beat_due and not self._is_any_due():
+            return
+        claimed: list[tuple[Destination, Call, Any]] = []
+        began = time.monotonic()
+        with self._database.write() as connection:
+            now = clock(connection)
+            if is_beat_due:
+                self._keep_house(connection, now)
+            for destination in self._destinations:
+                self._settle(connection, destination, [d for d in done if d.destination is destination], now)
+            if not self._stopping.is_set():
+                for destination in self._destinations:
+                    claimed += self._claim(connection, destination, now)
+        if is_beat_due:
+            self._beat_at = began
+        for destination, call, standing in claimed:
+            self._in_flight[destination.name] += 1
+            if call.message.expires_at is not None and call.message.expires_at <= now:
+                self._done.put(_Done(destination, call, standing, Rejected(lines.TOO_LATE)))
+            else:
+                self._pools[destination.name].submit(self._deliver, destination, call, standing)
+
+    def _is_any_due(self) -> bool:
+        if self._stopping.is_set():
+            return False
+        free = [d for d in self._destinations if self._in_flight[d.name] < d.in_flight]
+        if not free:
+            return False
+        with self._database.read() as connection:
+            now = clock(connection)
+            return any(lines.is_any_due(connection, d.name, now) for d in free)
+
+    def _claim(
+        self, connection: Connection, destination: Destination, now: datetime
+    ) -> list[tuple[Destination, Call, Any]]:
+        free = destination.in_flight - self._in_flight[destination.name]
+        if free <= 0:
+            return []
+        gate = states.gate(connection, destination.name, now)
+        calls: list[Call] = []
+        for account in gate.probed_accounts:
+            calls += lines.claim_of_account(connection, self._id, destination.name, account, now)
+        if gate.is_open or gate.is_probe:
+            limit = 1 if gate.is_probe else free
+            calls += lines.claim(
+                connection,
+                self._id,
+                destination.name,
+                limit,
+                now,
+                gate.closed_accounts,
+                is_probe=gate.is_probe,
+            )
+        standings = destination.look_up(connection, [c.message for c in calls]) if calls else []
+        return [(destination, call, standing) for call, standing in zip(calls, standings, strict=True)]
+
+    def _settle(
+        self, connection: Connection, destination: Destination, done: Sequence[_Done], now: datetime
+    ) -> None:
+        unsent = [d.call for d in done if d.outcome is None]
+        if unsent:
+            lines.give_back(connection, unsent)
+        sent = [(d, Result(d.call, d.outcome)) for d in done if d.outcome is not None]
+        if not sent:
+            return
+        settled = lines.settle(connection, [result for _, result in sent], now, self._retry_for)
+        endings = {result.call.id: state for result, state in settled.final}
+        late = {result.call.id for result in settled.late}
+        kept = [(d, result) for d, result in sent if result.call.id not in late]
+        destination.record(
+            connection,
+            [(d.call.message, d.standing, r.outcome, endings.get(r.call.id)) for d, r in kept],
+            now,
+        )
+        changed = states.note(connection, destination.name, [r for _, r in kept], now)
+        self._mend(connection, destination, settled.late, now)
+        for done_call, result in kept:
+            _tell(done_call, result, endings.get(result.call.id))
+        for state in changed:
+            say = log.warning if state.state == states.CLOSED else log.info
+            what = f"destination.{state.state}"
+            say(what, destination=state.destination, account=state.account_code, reason=state.reason)
+
+    def _mend(
+        self, connection: Connection, destination: Destination, late: Sequence[Result], now: datetime
+    ) -> None:
+        """A call that others took over was answered after all, maybe after a newer one of its line."""
+        overtaken = {r.call.message.line for r in late if isinstance(r.outcome, Delivered | Uncertain)}
+        for result in late:
+            destination.doubt(connection, result.call.message)
+            log.warning("call.late", message=result.call.message.id, destination=destination.name)
+        for message in lines.send_last_again(connection, overtaken, now):
+            log.warning("message.sent_again", message=message.id, destination=destination.name)
+
+    def _keep_house(self, connection: Connection, now: datetime) -> None:
+        upsert(connection, workers, [{"id": self._id, "started_at": now, "heartbeat_at": now}])
+        if lost := lines.take_over(connection, now):
+            log.warning("calls.taken_over", calls=lost)
+        by_name = {d.name: d for d in self._destinations}
+        expired = lines.expire(connection, now)
+        self._is_house_untidy = len(expired) == lines.SWEEP_ROWS
+        for message in expired:
+            log.info("message.expired", message=message.id, destination=message.destination)
+            if destination := by_name.get(message.destination):
+                self._record_expired(connection, destination, message, now)
+
+    def _record_expired(
+        self, connection: Connection, destination: Destination, message: Any, now: datetime
+    ) -> None:
+        [standing] = destination.look_up(connection, [message])
+        destination.record(connection, [(message, standing, Rejected(lines.TOO_LATE), State.DEAD)], now)
+
+    def _deliver(self, destination: Destination, call: Call, standing: Any) -> None:
+        outcome: Outcome | None
+        if time.monotonic() - self._beat_at > SENDS_NOTHING_AFTER:
+            outcome = None
+        else:
+            try:
+                outcome = destination.deliver(call.message, standing)
+            except Exception as wrong:  # a fault of ours must not lose a message or stop a thread
+                log.exception("delivery.failed", message=call.message.id, destination=destination.name)
+                outcome = Uncertain(f"the bridge failed: {type(wrong).__name__}")
+        self._done.put(_Done(destination, call, standing, outcome))
+
+    def _lose_database(self, down: Exception) -> None:
+        """An unknown commit may have left call rows that nobody makes: under a new id, the old ones go stale."""
+        log.warning("database.unavailable", worker=self._id, error=type(down).__name__)
+        self._id = str(uuid.uuid4())
+        self._is_house_untidy = True
+        self._stopping.wait(DATABASE_GONE_WAIT)
+
+    def _leave(self) -> None:
+        try:
+            with self._database.write() as connection:
+                connection.execute(sa.delete(workers).where(workers.c.id == self._id))
+        except UNAVAILABLE:
+            log.warning("database.unavailable", worker=self._id)
+
+
+def _tell(done: _Done, result: Result, state: Any) -> None:
+    outcome, message = result.outcome, result.call.message
+    log.info(
+        "delivery.attempted",
+        message=message.id,
+        request_id=message.request_id,
+        destination=message.destination,
+        outcome=type(outcome).__name__.lower(),
+        status=getattr(outcome, "status", None),
+        ms=getattr(outcome, "ms", 0),
+        state=str(state or "retrying"),
+    )
