@@ -24,6 +24,11 @@ class SandboxUnderTest:
     url: str
     sandbox: Sandbox
 
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        return host, int(port)
+
     def calls(self, path_prefix: str | None = None) -> list[dict[str, Any]]:
         return self.sandbox.record.calls(path_prefix or "")
 

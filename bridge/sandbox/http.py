@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs
 
+WITHOUT_BODY = (204, 304)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -21,7 +23,10 @@ class Request:
 
     def json(self) -> object:
         """Raises ValueError."""
-        value: object = json.loads(self.body)
+        try:
+            value: object = json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
         return value
 
     def without_body(self) -> Request:
@@ -39,7 +44,11 @@ class Reply:
     body: Any = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def encoded(self) -> tuple[str, bytes]:
-        if isinstance(self.body, str):
-            return "text/html; charset=utf-8", self.body.encode()
-        return "application/json", json.dumps(self.body).encode()
+    def encoded(self) -> tuple[dict[str, str], bytes]:
+        """All headers, and the content."""
+        if self.status in WITHOUT_BODY:
+            return dict(self.headers), b""
+        is_page = isinstance(self.body, str)
+        content = self.body.encode("utf-8", "replace") if is_page else json.dumps(self.body).encode()
+        kind = "text/html; charset=utf-8" if is_page else "application/json"
+        return {"Content-Type": kind, "Content-Length": str(len(content)), **self.headers}, content

@@ -6,8 +6,10 @@ import json
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 from typing import Any
 
 from bridge.sandbox.http import Request
@@ -23,6 +25,7 @@ class _Call:
     at: float
     request: Request
     body: bytes | None
+    words: str
     status: int | None
     dropped: str | None
 
@@ -38,14 +41,15 @@ class _Call:
             "query": self.request.query,
             "headers": headers,
             "body": _readable(self.body),
+            "words": self.words,
             "status": self.status,
             "dropped": self.dropped,
         }
 
 
 class Record:
-    """Calls as JSON values: n (from 1), at, method, path, query, headers (the Authorization masked), body
-    (JSON, else text), status (null when the call was dropped before it was processed), dropped."""
+    """Calls as JSON values: n (from 1), at, method, path, query, headers (the Authorization masked), body (JSON,
+    else text), words (what the call is), status (null when it was dropped before processing), dropped."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -60,14 +64,15 @@ class Record:
             self._with_body: deque[_Call] = deque()
             self._body_bytes = 0
 
-    def add(self, request: Request, status: int | None, dropped: str | None) -> None:
+    def add(self, request: Request, words: str, status: int | None, dropped: str | None) -> None:
         with self._changed:
             self._count += 1
-            body, request = request.body, request.without_body()
-            call = _Call(self._count, time.time(), request, body, status, dropped)
+            call = _Call(
+                self._count, time.time(), request.without_body(), request.body, words, status, dropped
+            )
             self._calls.append(call)
             self._with_body.append(call)
-            self._body_bytes += len(body)
+            self._body_bytes += len(request.body)
             while self._body_bytes > BODY_BYTES_KEPT or len(self._with_body) > CALLS_KEPT:
                 oldest = self._with_body.popleft()
                 self._body_bytes -= len(oldest.body or b"")
@@ -77,13 +82,18 @@ class Record:
     def calls(self, path: str = "", since: int = 0, last: int | None = None) -> list[dict[str, Any]]:
         """Those whose path begins with `path` and whose n is above `since`; the `last` so many of them."""
         with self._changed:
-            found = self._found(path, since)
-        return [call.shown() for call in (found[-last:] if last else found)]
+            found = list(islice(self._newest_first(path, since), last))
+        return [call.shown() for call in reversed(found)]
 
     def wait(self, path: str, since: int, seconds: float) -> list[dict[str, Any]]:
         """As `calls`, once there is one, or none when the time is up."""
+        until = time.monotonic() + seconds
         with self._changed:
-            self._changed.wait_for(lambda: self._is_stopped or bool(self._found(path, since)), seconds)
+            looked_at = since
+            while not self._is_stopped and not any(self._newest_first(path, looked_at)):
+                looked_at = self._count
+                if not self._changed.wait(until - time.monotonic()):
+                    break
         return self.calls(path, since)
 
     def stop(self) -> None:
@@ -91,8 +101,9 @@ class Record:
             self._is_stopped = True
             self._changed.notify_all()
 
-    def _found(self, path: str, since: int) -> list[_Call]:
-        return [call for call in self._calls if call.n > since and call.request.path.startswith(path)]
+    def _newest_first(self, path: str, since: int) -> Iterator[_Call]:
+        newer = takewhile(lambda call: call.n > since, reversed(self._calls))
+        return (call for call in newer if call.request.path.startswith(path))
 
 
 def _readable(body: bytes | None) -> Any:

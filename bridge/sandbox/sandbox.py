@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
 from bridge.errors import InvalidValue
 from bridge.sandbox.braze import Braze
@@ -13,48 +13,66 @@ from bridge.sandbox.faults import Fault
 from bridge.sandbox.http import Reply, Request
 from bridge.sandbox.page import page
 from bridge.sandbox.record import Record
-from bridge.sandbox.rokt_calendar import TOKEN_SECONDS, RoktCalendar
+from bridge.sandbox.rokt_calendar import RoktCalendar
+from bridge.sandbox.tokens import Tokens
 
+ROWS_ON_PAGE = 50
 LONGEST_WAIT = 60.0
+TOKEN_SECONDS = 300  # as Rokt's live
 
-Action = Callable[..., Reply]
+
+@dataclass(frozen=True)
+class Route:
+    """`path`: a segment "<>" is handed to the action as it came. `words`: what it does, for people."""
+
+    method: str
+    path: str
+    words: str
+    action: Callable[..., Reply]
+
+    def match(self, request: Request) -> re.Match[str] | None:
+        if request.method != self.method:
+            return None
+        return re.fullmatch(self.path.replace("<>", "([^/]+)"), request.path)
 
 
 class Sandbox:
-    """Answers a request, or None: drop the connection. Threads share it."""
+    """Answers requests, for threads. What stands in for Rokt and Braze is recorded, its own `/sandbox` is not."""
 
     def __init__(self, rokt: RoktCalendar, braze: Braze) -> None:
         self.rokt = rokt
         self.record = Record()
-        self.faults: list[Fault] = []
+        self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._upstreams = _routes(
-            ("POST", "/oauth2/token", rokt.token),
-            ("POST", "/v1/subscriptionevent/<>/update", rokt.guarded(rokt.update)),
-            ("POST", "/v1/subscriptionevent/<>", rokt.guarded(rokt.create)),
-            ("DELETE", "/v1/subscriptionevent/<>/<>", rokt.guarded(rokt.delete)),
-            ("DELETE", "/v2/subscription/<>/<>/subscriptionevent/<>", rokt.guarded(rokt.delete_from_one)),
-            ("GET", "/v1/subscription/<>", rokt.guarded(rokt.subscription)),
-            ("POST", "/users/track", braze.track),
+        one = "/v2/subscription/<>/<>/subscriptionevent/<>"
+        self._upstreams = (
+            Route("POST", "/oauth2/token", "Rokt Calendar: ask for a token", rokt.tokens.give),
+            Route("POST", "/v1/subscriptionevent/<>/update", "Rokt Calendar: update an event", rokt.update),
+            Route("POST", "/v1/subscriptionevent/<>", "Rokt Calendar: create an event", rokt.create),
+            Route("DELETE", "/v1/subscriptionevent/<>/<>", "Rokt Calendar: delete an event", rokt.delete),
+            Route("DELETE", one, "Rokt Calendar: delete an event for one subscription", rokt.delete_for_one),
+            Route("GET", "/v1/subscription/<>", "Rokt Calendar: look at a subscription", rokt.subscription),
+            Route("POST", "/users/track", "Braze: attributes and events of users", braze.track),
         )
-        self._own = _routes(
-            ("GET", "/", self._page),
-            ("GET", "/sandbox/calls", self._calls),
-            ("GET", "/sandbox/calendar", lambda request: Reply(200, self.rokt.calendars())),
-            ("GET", "/sandbox/faults", lambda request: Reply(200, [asdict(fault) for fault in self.faults])),
-            ("POST", "/sandbox/faults", self._add_fault),
-            ("DELETE", "/sandbox/faults", self._clear_faults),
-            ("DELETE", "/sandbox", self._clear),
+        self._own = (
+            Route("GET", "/", "this page", self._page),
+            Route("GET", "/sandbox/calls", "calls", self._calls),
+            Route("GET", "/sandbox/calendar", "calendars", self._calendars),
+            Route("GET", "/sandbox/faults", "faults", self._show_faults),
+            Route("POST", "/sandbox/faults", "add a fault", self._add_fault),
+            Route("DELETE", "/sandbox/faults", "no more faults", self._clear_faults),
+            Route("DELETE", "/sandbox", "as new", self._clear),
         )
 
     def answer(self, request: Request) -> Reply | None:
+        """None: drop the connection."""
         if request.path == "/" or request.path.startswith("/sandbox"):
-            return _find(self._own, request)
+            return _answer(self._own, request)[1]
         with self._lock:
             fault = self._fault_for(request)
-            reply = self._processed(request, fault)
-            self.record.add(request, reply.status if reply else None, fault.drop)
+            words, reply = self._processed(request, fault)
+            self.record.add(request, words, reply.status if reply else None, fault.drop)
         if fault.delay:
             self._stopped.wait(fault.delay)
         return None if fault.drop else reply
@@ -65,35 +83,44 @@ class Sandbox:
         self.record.stop()
 
     def _fault_for(self, request: Request) -> Fault:
-        for fault in self.faults:
-            if request.path.startswith(fault.path) and fault.method in (None, request.method):
+        for fault in self._faults:
+            if fault.hits(request):
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times == 0:
-                        self.faults.remove(fault)
+                        self._faults.remove(fault)
                 return fault
         return Fault()
 
-    def _processed(self, request: Request, fault: Fault) -> Reply | None:
+    def _processed(self, request: Request, fault: Fault) -> tuple[str, Reply | None]:
         if fault.drop == "before":
-            return None
+            return "a fault: dropped before processing", None
         if fault.status is None:
-            return _find(self._upstreams, request)
+            return _answer(self._upstreams, request)
         headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
-        return Reply(fault.status, {} if fault.body is None else fault.body, headers)
+        return "a fault: not processed", Reply(
+            fault.status, {} if fault.body is None else fault.body, headers
+        )
 
     def _page(self, request: Request) -> Reply:
-        return Reply(200, page(self.record.calls(last=50)))
+        calls, calendars = self.record.calls(last=ROWS_ON_PAGE), self.rokt.calendars(last=ROWS_ON_PAGE)
+        return Reply(200, page(calls, calendars, self._faults))
 
     def _calls(self, request: Request) -> Reply:
         try:
             since, seconds = int(request.asked("since", "0")), float(request.asked("wait", "0"))
         except ValueError:
             return Reply(422, {"error": "since and wait are numbers"})
-        path = request.asked("path")
-        if seconds > 0:
-            return Reply(200, self.record.wait(path, since, min(seconds, LONGEST_WAIT)))
-        return Reply(200, self.record.calls(path, since))
+        if not 0 <= seconds <= LONGEST_WAIT:
+            return Reply(422, {"error": f"wait is at most {LONGEST_WAIT:.0f} seconds"})
+        return Reply(200, self.record.wait(request.asked("path"), since, seconds))
+
+    def _calendars(self, request: Request) -> Reply:
+        return Reply(200, self.rokt.calendars())
+
+    def _show_faults(self, request: Request) -> Reply:
+        with self._lock:
+            return Reply(200, [asdict(fault) for fault in self._faults])
 
     def _add_fault(self, request: Request) -> Reply:
         try:
@@ -103,18 +130,19 @@ class Sandbox:
         except InvalidValue as wrong:
             return Reply(422, {"error": str(wrong)})
         with self._lock:
-            self.faults.append(fault)
-        return Reply(201, asdict(fault))
+            self._faults.append(fault)
+            return Reply(201, asdict(fault))
 
     def _clear_faults(self, request: Request) -> Reply:
         with self._lock:
-            self.faults.clear()
+            self._faults.clear()
         return Reply(200)
 
     def _clear(self, request: Request) -> Reply:
+        """Tokens stay good."""
         self.rokt.clear()
         self.record.clear()
-        return Reply(200)
+        return self._clear_faults(request)
 
 
 def create_sandbox(
@@ -125,15 +153,13 @@ def create_sandbox(
     refuses_repeats: bool = False,
     api_key: str | None = None,
 ) -> Sandbox:
-    return Sandbox(RoktCalendar(client_id, client_secret, token_seconds, refuses_repeats), Braze(api_key))
+    """A credential that is not given may be any. `refuses_repeats`: see RoktCalendar."""
+    tokens = Tokens(client_id, client_secret, token_seconds)
+    return Sandbox(RoktCalendar(tokens, refuses_repeats), Braze(api_key))
 
 
-def _routes(*table: tuple[str, str, Action]) -> list[tuple[str, re.Pattern[str], Action]]:
-    return [(method, re.compile(path.replace("<>", "([^/]+)")), action) for method, path, action in table]
-
-
-def _find(table: list[tuple[str, re.Pattern[str], Action]], request: Request) -> Reply:
-    for method, path, action in table:
-        if method == request.method and (found := path.fullmatch(request.path)):
-            return action(request, *found.groups())
-    return Reply(404, {"Code": "NotFound", "Reason": "no such method and path"})
+def _answer(routes: Sequence[Route], request: Request) -> tuple[str, Reply]:
+    for route in routes:
+        if found := route.match(request):
+            return route.words, route.action(request, *found.groups())
+    return "nothing is here", Reply(404, {"Code": "NotFound", "Reason": "no such method and path"})

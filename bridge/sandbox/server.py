@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -53,7 +54,8 @@ class SandboxServer(ThreadingHTTPServer):
         self.sandbox.stop()
         with self._lock:
             for connection in self._open:
-                connection.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # the caller was first
+                    connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
 
 
@@ -67,29 +69,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdigit() or int(length) > LONGEST_BODY:
-            self.close_connection = True
-            self._send(Reply(413, {"error": f"send a Content-Length of at most {LONGEST_BODY}"}))
-            return
+        if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdigit()):
+            return self._refuse(411, "send a Content-Length")
+        if int(length) > LONGEST_BODY:
+            return self._refuse(413, f"a body has at most {LONGEST_BODY} bytes")
         path, _, query = self.path.partition("?")
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(length))
         reply = self.server.sandbox.answer(Request(self.command, path, query, headers, body))
-        if reply is None:
-            self._drop()
-        else:
-            self._send(reply)
+        return self._drop() if reply is None else self._send(reply)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _reply  # noqa: N815
 
+    def _refuse(self, status: int, words: str) -> None:
+        """The body is not read, so this connection cannot go on."""
+        self.close_connection = True
+        self._send(Reply(status, {"error": words}, {"Connection": "close"}))
+
     def _send(self, reply: Reply) -> None:
-        kind, content = reply.encoded()
+        headers, content = reply.encoded()
         self.send_response(reply.status)
-        for name, value in {
-            "Content-Type": kind,
-            "Content-Length": str(len(content)),
-            **reply.headers,
-        }.items():
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
@@ -104,9 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def serve(port: int, host: str = "127.0.0.1") -> None:
+def serve(port: int, host: str = "127.0.0.1", sandbox: Sandbox | None = None) -> None:
     """Runs until SIGTERM or SIGINT."""
-    server = SandboxServer(create_sandbox(), host, port)
+    server = SandboxServer(sandbox or create_sandbox(), host, port)
     asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_stop.set())
