@@ -14,7 +14,7 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 from bridge.calendar.declarations import Declaration, read_declaration
 from bridge.calendar.faults import TemplateFault, did_you_mean
 from bridge.calendar.filters import FILTERS, INSTEAD, TESTS
-from bridge.calendar.sandbox import GLOBALS
+from bridge.calendar.reach import GLOBALS
 
 BLOCKS: tuple[str, ...] = (
     "event_id",
@@ -96,6 +96,13 @@ def stores(node: nodes.Node) -> set[str]:
     return names
 
 
+def naming_pieces(tree: nodes.Node) -> Iterator[nodes.Include | nodes.Import | nodes.FromImport]:
+    """The tags that name a shared piece, but for `{% extends %}`."""
+    for node, _ in walk(tree):
+        if isinstance(node, (nodes.Include, nodes.Import, nodes.FromImport)):
+            yield node
+
+
 def walk(node: nodes.Node, place: str = "template") -> Iterator[tuple[nodes.Node, str]]:
     """Every node with the field that it belongs to."""
     yield node, place
@@ -158,8 +165,8 @@ def _read_top_level(source: Source, sources: Mapping[str, str]) -> None:
                 source, block, block.name, "template syntax", f'the block "{block.name}" is there twice'
             )
         source.blocks[block.name] = block
-    for node in source.tree.find_all((nodes.Include, nodes.Import, nodes.FromImport)):
-        piece = _piece_name(source, node, node.template, sources)
+    for naming in naming_pieces(source.tree):
+        piece = _piece_name(source, naming, naming.template, sources)
         if piece is not None and piece not in source.pieces:
             source.pieces.append(piece)
 
@@ -257,12 +264,13 @@ class _Check:
         if node.dyn_args is not None or node.dyn_kwargs is not None:
             return
         names = _parameters(key)
-        unknown = [pair.key for pair in node.kwargs if names and pair.key not in names]
-        if unknown:
-            words = f'{node.name} has no "{unknown[0]}"{did_you_mean(unknown[0], names)}'
-            raise self._fault(node, place, "wrong argument", words)
+        given = {str(pair.key): pair.value for pair in node.kwargs}
+        for name in given:
+            if names and name not in names:
+                words = f'{node.name} has no "{name}"{did_you_mean(name, names)}'
+                raise self._fault(node, place, "wrong argument", words)
         try:
-            _signature(key).bind(None, *node.args, **{pair.key: pair.value for pair in node.kwargs})
+            _signature(key).bind(None, *node.args, **given)
         except TypeError as error:
             raise self._fault(node, place, "wrong argument", f"{node.name}: {error}") from error
 

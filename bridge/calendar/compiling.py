@@ -12,8 +12,10 @@ from jinja2.compiler import Frame
 from jinja2.idtracking import VAR_LOAD_RESOLVE
 from jinja2.runtime import Context
 
-from bridge.calendar.checks import BLOCKS, Family, Source, stores, too_deep, walk
-from bridge.calendar.sandbox import EACH, GLOBALS, Generator, Sandbox
+from bridge.calendar.checks import BLOCKS, Family, Source, naming_pieces, stores, too_deep, walk
+from bridge.calendar.generator import Generator
+from bridge.calendar.reach import EACH, GLOBALS
+from bridge.calendar.sandbox import Sandbox
 
 Run = Callable[[Context], Iterator[str]]
 
@@ -123,10 +125,10 @@ def _slice(environment: Sandbox, family: Family, block: str) -> Slice:
         if stores(node) & reads:
             needed.insert(0, (source, node))
             reads |= _reads(node, family)
-    roots = []
-    for source in reversed(family.chain):
-        if statements := [node for owner, node in needed if owner is source]:
-            roots.append(_compile(environment, source, statements).root_render_func)
+    by_source = [
+        (source, [node for owner, node in needed if owner is source]) for source in family.chain[::-1]
+    ]
+    roots = [_compile(environment, source, part).root_render_func for source, part in by_source if part]
     return Slice((*needed, *printing), frozenset(reads), tuple(roots))
 
 
@@ -135,9 +137,9 @@ def _reads(node: nodes.Node, family: Family) -> set[str]:
     for found, _ in walk(node):
         if (isinstance(found, nodes.Name) and found.ctx == "load") or isinstance(found, nodes.NSRef):
             names.add(found.name)
-        elif isinstance(found, (nodes.Include, nodes.Import, nodes.FromImport)):
-            piece = family.pieces.get(found.template.value)  # type: ignore[attr-defined]
-            names |= _reads(piece.tree, family) if piece else set()
+    for naming in naming_pieces(node):
+        piece = family.pieces.get(str(naming.template.as_const()))
+        names |= _reads(piece.tree, family) if piece else set()
     return names
 
 
@@ -158,7 +160,10 @@ class _Names(Generator):
 
 
 def _free_names(environment: Sandbox, family: Family) -> dict[str, tuple[str, int]]:
-    """The names that have to come from outside: (file, line) of their first use. A block that is replaced needs none."""
+    """The names that have to come from outside: (file, line) of their first use.
+
+    A block that a nearer one replaces does not count.
+    """
     used = {id(node) for block in BLOCKS for _, node in block_nodes(family, block)}
     free: dict[str, tuple[str, int]] = {}
     for source in family.sources:
@@ -184,8 +189,8 @@ def _top_blocks(source: Source) -> list[nodes.Block]:
 def _prepare(tree: nodes.Template) -> None:
     """Let every loop count its rounds, and every import see the variables."""
     for loop in list(tree.find_all(nodes.For)):
-        loop.iter = nodes.Filter(loop.iter, EACH, [], [], None, None, lineno=loop.lineno)  # type: ignore[arg-type]
-    for imported in tree.find_all((nodes.Import, nodes.FromImport, nodes.Include)):
+        loop.iter = nodes.Filter(loop.iter, EACH, [], [], None, None, lineno=loop.lineno)
+    for imported in naming_pieces(tree):
         imported.with_context = True
 
 

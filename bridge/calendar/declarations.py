@@ -11,7 +11,10 @@ from bridge.calendar.faults import TemplateFault, did_you_mean
 TYPES = ("text", "number", "time", "day", "yes/no", "one of")
 # Names that mean something in every template.
 RESERVED = frozenset(
-    ["now", "range", "namespace", "dict", "self", "super", "loop", "caller", "varargs", "kwargs", "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else", "for", "set", "block"]
+    (
+        *("now", "range", "namespace", "dict", "self", "super", "loop", "caller", "varargs", "kwargs"),
+        *("true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"),
+    )
 )
 
 
@@ -91,10 +94,9 @@ class _Line:
         said: dict[str, str] = {}
         rest = words
         while rest := rest.strip(" \t,;"):
-            for pattern, key in _WORDS:
-                if match := pattern.match(rest):
-                    break
-            else:
+            found = ((key, pattern.match(rest)) for pattern, key in _WORDS)
+            key, match = next(((key, match) for key, match in found if match), ("", None))
+            if match is None:
                 word = re.split(r"[\s,;]", rest, maxsplit=1)[0]
                 raise self._fault(f'"{word}" is not understood{_hint(word)} {_RIGHT}')
             if key in said:
@@ -143,15 +145,13 @@ _EXAMPLE = re.compile(r"(?:^|(?<=[\s,;]))(?:e\.g\.|eg\.|for example|example)[:,]
 _NOTE = re.compile(r"\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
 _NOTE_AT_END = re.compile(r"\s{2,}\((.*)\)$|\s+\(([^()]*)\)$")
 _STRING = re.compile(_QUOTED)
+_CHOICE = r"(?!\s*(?:default|required|optional)\b)[^,;\"'“]+"
 # What may stand in a line after the name; a bare default or choice goes to the next comma or semicolon.
 _WORDS = (
     (re.compile(r"(required|optional)\b", re.IGNORECASE), "required"),
     (re.compile(rf"default\b\s*[:=]?\s*({_QUOTED}|[^,;]*)", re.IGNORECASE), "default"),
     (
-        re.compile(
-            rf"one of\b[\s:]*((?:(?:{_QUOTED}|(?!\s*(?:default|required|optional)\b)[^,;\"'“]+)(?:,|$|(?=;)|(?=\s)))*)",
-            re.IGNORECASE,
-        ),
+        re.compile(rf"one of\b[\s:]*((?:(?:{_QUOTED}|{_CHOICE})(?:,|$|(?=;)|(?=\s)))*)", re.IGNORECASE),
         "choices",
     ),
     (re.compile(r"(text|number|time|day|yes/no)(?![\w/])", re.IGNORECASE), "type"),

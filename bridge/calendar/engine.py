@@ -22,7 +22,8 @@ from bridge.calendar.declarations import Variable
 from bridge.calendar.faults import Refusal, TemplateFault, did_you_mean
 from bridge.calendar.filters import ZONE
 from bridge.calendar.lines import join
-from bridge.calendar.sandbox import GLOBALS, Sandbox
+from bridge.calendar.reach import GLOBALS
+from bridge.calendar.sandbox import Sandbox
 from bridge.calendar.times import Time, UnreadTime
 from bridge.calendar.values import UnknownName
 from bridge.calendar.zones import find_zone

@@ -18,15 +18,7 @@ from bridge.calendar.faults import Refusal
 from bridge.calendar.operators import compare
 from bridge.calendar.times import Time, UnreadTime, at_clock, formatted, moved
 from bridge.calendar.times import in_zone as time_in_zone
-from bridge.calendar.values import (
-    Blank,
-    Missing,
-    as_number,
-    as_text,
-    as_whole,
-    describe,
-    is_blank,
-)
+from bridge.calendar.values import Blank, as_number, as_text, as_whole, describe, is_blank, refuse_missing
 from bridge.calendar.zones import Zone, parse_day, parse_time
 
 # Where a rendering keeps its zone: no template can write this name.
@@ -109,7 +101,7 @@ def number(value: object, decimals: object = None, thousands: str = ",", point: 
 
 
 def money(value: object, currency: object) -> str:
-    """`$1,249.50` for `money("USD")`, `CHF 1,249.50` for a currency without a sign of its own; or a sign: `money("€")`."""
+    """`$1,249.50` for `money("USD")`, `CHF 1,249.50` for a currency without a sign; or a sign, `money("€")`."""
     code = as_text(currency).strip()
     if len(code) == 3 and code.isascii() and code.isalpha():
         sign, decimals = _SIGNS.get(code.upper(), code.upper() + " "), _DECIMALS.get(code.upper(), 2)
@@ -166,7 +158,8 @@ def floor(value: object) -> int | Decimal:
 
 def absolute(value: object) -> int | Decimal:
     """Without its minus."""
-    return abs(as_number(value))
+    given = as_number(value)
+    return -given if given < 0 else given
 
 
 def at_least(value: object, least: object) -> int | Decimal:
@@ -205,7 +198,7 @@ def _plus(
         return as_number(value) + sign * as_number(amount)
     seconds = as_number(hours) * 3600 + as_number(minutes) * 60
     whole_weeks, whole_days = as_whole(weeks), as_whole(days)
-    if max(abs(whole_weeks), abs(whole_days), abs(seconds) // 86400) > _MAX_DAYS:
+    if not all(-_MAX_DAYS <= days <= _MAX_DAYS for days in (whole_weeks, whole_days, seconds / 86400)):
         raise Refusal("plus and minus go as far as 100 years")
     return moved(_time(context, value), sign, whole_weeks, whole_days, timedelta(seconds=int(seconds)))
 
@@ -215,8 +208,7 @@ def _time(context: Context, value: object) -> Time | date:
         return value
     if isinstance(value, date):
         return value
-    if isinstance(value, UnreadTime):
-        value.refuse()
+    refuse_missing(value)
     if isinstance(value, Blank):
         raise Refusal(f'"{value.name}" is blank, and a time is needed', "missing variable")
     if isinstance(value, str):
@@ -224,8 +216,6 @@ def _time(context: Context, value: object) -> Time | date:
             return parse_day(value)
         zone = _zone(context)
         return Time(parse_time(value, zone), zone)
-    if isinstance(value, Missing):
-        str(value)
     raise Refusal(f"{describe(value)} is not a time")
 
 
@@ -250,7 +240,7 @@ def _round(value: object, decimals: int, method: str) -> int | Decimal:
 def _quantized(value: int | Decimal, decimals: int, method: str) -> Decimal:
     if not -18 <= decimals <= 18:
         raise Refusal(f"{decimals} decimals are too many")
-    if abs(value) >= MAX_NUMBER // 10**8:
+    if not -MAX_NUMBER // 10**8 < value < MAX_NUMBER // 10**8:
         decimals = min(decimals, 8)
     return Decimal(value).quantize(Decimal(1).scaleb(-decimals), rounding=method)
 
@@ -258,10 +248,9 @@ def _quantized(value: int | Decimal, decimals: int, method: str) -> Decimal:
 _MAX_DAYS = 36_525
 _METHODS = {"common": ROUND_HALF_UP, "ceil": ROUND_CEILING, "floor": ROUND_FLOOR, "down": ROUND_DOWN}
 # ISO 4217: decimals where they are not two.
-_DECIMALS = {
-    **dict.fromkeys(["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"], 0),
-    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
-}
+_NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
+_DECIMALS = dict.fromkeys(_NO_DECIMALS.split(), 0) | dict.fromkeys(_THREE_DECIMALS.split(), 3)
 _SIGNS = {
     "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "AUD": "A$", "CAD": "C$", "NZD": "NZ$", "HKD": "HK$",
     "SGD": "S$", "INR": "₹", "BRL": "R$", "MXN": "MX$", "KRW": "₩", "ILS": "₪", "VND": "₫", "PHP": "₱",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cmp_to_key
+from itertools import pairwise
 from typing import Any
 
 from jinja2 import pass_context
@@ -13,8 +13,16 @@ from jinja2.runtime import Context
 
 from bridge.calendar.budget import MAX_ITEMS, check_count, check_length, current
 from bridge.calendar.faults import Refusal, did_you_mean
-from bridge.calendar.times import Time
-from bridge.calendar.values import Missing, as_number, as_text, as_whole, describe, is_blank
+from bridge.calendar.values import (
+    Missing,
+    as_number,
+    as_text,
+    as_whole,
+    describe,
+    have_order,
+    is_blank,
+    refuse_missing,
+)
 
 
 def items_of(value: object) -> list[Any]:
@@ -22,9 +30,9 @@ def items_of(value: object) -> list[Any]:
     if isinstance(value, (list, tuple, range, dict, str)):
         check_count(len(value))
         return list(value)
-    if is_blank(value) and not isinstance(value, Missing):
+    refuse_missing(value)
+    if is_blank(value):
         return []
-    as_text(value) if isinstance(value, Missing) else None
     raise Refusal(f"{describe(value)} is not a list")
 
 
@@ -50,14 +58,9 @@ def last(value: object) -> object:
 @pass_context
 def join(context: Context, value: object, separator: object = "", attribute: str | None = None) -> str:
     """The items as one text, with `separator` between them."""
-    if isinstance(value, str):
-        return value
-    items = items_of(value)
     if attribute is not None:
-        items = [_attribute(context, item, attribute) for item in items]
-    texts, between = [as_text(item) for item in items], as_text(separator)
-    check_length(sum(map(len, texts)) + len(between) * max(0, len(texts) - 1))
-    return between.join(texts)
+        value = [_attribute(context, item, attribute) for item in items_of(value)]
+    return join_items(value, separator)
 
 
 @pass_context
@@ -129,7 +132,7 @@ def into_slices(value: object, count: int) -> list[list[Any]]:
         raise Refusal(f"slice: {wanted} is no count")
     size, longer = divmod(len(items), wanted)
     ends = [n * size + min(n, longer) for n in range(wanted + 1)]
-    return [items[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [items[start:end] for start, end in pairwise(ends)]
 
 
 def concat(value: object, other: object) -> list[Any]:
@@ -226,6 +229,15 @@ def where(context: Context, value: object, attribute: str, wanted: object = None
     return _chosen(context, value, attribute, test, () if wanted is None else (wanted,), keep=True)
 
 
+def join_items(value: object, separator: object = "") -> str:
+    """The items as one text; a text stays as it is."""
+    if isinstance(value, str):
+        return value
+    texts, between = [as_text(item) for item in items_of(value)], as_text(separator)
+    check_length(sum(map(len, texts)) + len(between) * max(0, len(texts) - 1))
+    return between.join(texts)
+
+
 def _chosen(
     context: Context,
     value: object,
@@ -245,12 +257,13 @@ def _chosen(
     return chosen
 
 
-def _named(known: dict[str, Callable[..., Any]], name: object, what: str) -> Callable[..., Any]:
+def _named(known: Mapping[str, Any], name: object, what: str) -> Callable[..., Any]:
     if not isinstance(name, str) or name not in known:
         raise Refusal(
             f'there is no {what} "{as_text(name)}"{did_you_mean(as_text(name), known)}', f"unknown {what}"
         )
-    return known[name]
+    run: Callable[..., Any] = known[name]
+    return run
 
 
 def _call(
@@ -283,14 +296,14 @@ def _key(context: Context, item: object, attribute: str | None, case_sensitive: 
 def _compare(one: tuple[Any, Any], other: tuple[Any, Any]) -> int:
     current().tick()
     left, right = one[0], other[0]
-    for kind in ((int, float, Decimal), str, Time, date):
-        if isinstance(left, kind) and isinstance(right, kind):
-            return (left > right) - (left < right)
-    as_text(left), as_text(right)
+    if have_order(left, right):
+        return int(left > right) - int(left < right)
+    refuse_missing(left)
+    refuse_missing(right)
     raise Refusal(f"{describe(left)} and {describe(right)} have no order")
 
 
 def _hashable(key: object) -> object:
     if isinstance(key, (list, dict)):
         raise Refusal(f"{describe(key)} cannot be compared here: name an attribute of it")
-    return (type(key) in (str,), key)
+    return isinstance(key, str), key

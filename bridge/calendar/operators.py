@@ -13,8 +13,8 @@ from jinja2 import Undefined
 from bridge.calendar.budget import check_count, check_length, current, made
 from bridge.calendar.faults import Refusal
 from bridge.calendar.text_filters import percent_format
-from bridge.calendar.times import Time, UnreadTime
-from bridge.calendar.values import Blank, Missing, as_text, describe, quoted, read_number
+from bridge.calendar.times import Time
+from bridge.calendar.values import Blank, describe, have_order, quoted, read_number, refuse_missing
 
 
 def binary(sign: str, left: Any, right: Any) -> Any:
@@ -47,17 +47,14 @@ def compare(left: Any, sign: str, right: Any) -> bool:
     if type(left) is str and type(right) is str:
         return bool(_COMPARISONS[sign](left, right))
     for value in (left, right):
-        if isinstance(value, Missing):
-            str(value)
-        if isinstance(value, UnreadTime):
-            value.refuse()
+        refuse_missing(value)
     if sign in ("in", "notin"):
         return _contains(right, left) is (sign == "in")
     if left is None or right is None or isinstance(left, Blank) or isinstance(right, Blank):
         return _compare_blank(left, sign, right)
     if sign in ("eq", "ne"):
         _check_equality(left, right)
-    elif not any(isinstance(left, kind) and isinstance(right, kind) for kind in _ORDERED):
+    elif not have_order(left, right):
         _refuse_order(left, right)
     current().tick()
     return bool(_COMPARISONS[sign](_exact(left), _exact(right)))
@@ -77,9 +74,10 @@ _MAX_POWER = 64
 
 
 def _power(base: int | Decimal, exponent: int | Decimal) -> int | Decimal:
-    if abs(exponent) > _MAX_POWER:
+    if not -_MAX_POWER <= exponent <= _MAX_POWER:
         raise Refusal(f"a power of more than {_MAX_POWER} is too large", "result too large")
-    return Decimal(base) ** Decimal(exponent) if exponent < 0 else base**exponent
+    result: int | Decimal = Decimal(base) ** Decimal(exponent) if exponent < 0 else base**exponent
+    return result
 
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
@@ -101,7 +99,6 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "in": lambda left, right: left in right,
     "notin": lambda left, right: left not in right,
 }
-_ORDERED = ((int, float, Decimal), str, Time, date)
 _TYPED = (bool, int, float, Decimal, Time, date)
 
 
@@ -110,10 +107,7 @@ def _exact(value: Any) -> Any:
 
 
 def _refuse_operand(sign: str, value: Any, other: Any) -> None:
-    if isinstance(value, Missing):
-        str(value)
-    if isinstance(value, UnreadTime):
-        value.refuse()
+    refuse_missing(value)
     if isinstance(value, (Blank, Undefined)) or value is None:
         name = f'"{value.name}"' if isinstance(value, Blank) else "a value"
         raise Refusal(f'{name} is blank, and "{sign}" needs a number', "missing variable")
@@ -165,7 +159,5 @@ def _check_equality(left: Any, right: Any) -> None:
 
 
 def _refuse_order(left: Any, right: Any) -> None:
-    for value in (left, right):
-        as_text(value)
     hint = ": declare the variable as a number" if {str} & {type(left), type(right)} else ""
     raise Refusal(f"{describe(left)} cannot be compared with {describe(right)}{hint}")

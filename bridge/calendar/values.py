@@ -56,7 +56,7 @@ class Missing(StrictUndefined):
             )
         return f'{describe(obj)} has no "{name}"'
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # type: ignore[override]  # Jinja's never returns
         if self._undefined_exception is UnknownName:
             self._fail_with_undefined_error()
         return False
@@ -76,6 +76,12 @@ class Blank:
 
     def __bool__(self) -> bool:
         return False
+
+
+def refuse_missing(value: object) -> None:
+    """Raise what a missing name or key raises when it is used; any other value passes."""
+    if isinstance(value, (Missing, UnreadTime)):
+        as_text(value)
 
 
 def is_blank(value: object) -> bool:
@@ -115,8 +121,7 @@ def as_number(value: object) -> int | Decimal:
         return read_number(value)
     if isinstance(value, Blank):
         raise Refusal(f'"{value.name}" is blank, and a number is needed', "missing variable")
-    if isinstance(value, Missing):
-        str(value)
+    refuse_missing(value)
     raise Refusal(f"{describe(value)} is not a number")
 
 
@@ -146,6 +151,11 @@ def read_yes_no(text: str) -> bool:
     if word in NO:
         return False
     raise InvalidValue(f"{quoted(text)} is neither yes nor no")
+
+
+def have_order(left: object, right: object) -> bool:
+    """Whether two values are of one kind that has a smaller and a larger."""
+    return any(isinstance(left, kind) and isinstance(right, kind) for kind in _ORDERED)
 
 
 def describe(value: object) -> str:
@@ -187,6 +197,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     Blank: lambda _: "",
     type(None): lambda _: "",
 }
+_ORDERED = ((int, float, Decimal), str, Time, date)
 _WORDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "a yes/no"),
     ((int, float, Decimal), "a number"),
