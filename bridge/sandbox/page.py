@@ -27,7 +27,7 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px
 <h2>Faults that are switched on</h2>
 $faults
 <p>For example, Rokt is unavailable for the next five calls:</p>
-<pre>curl -d '{"path": "/v1", "times": 5, "status": 503}' ADDRESS-OF-THIS-PAGE/sandbox/faults</pre>
+<pre>curl -d '{"path": "/v1", "times": 5, "status": 503}' http://$host/sandbox/faults</pre>
 <h2>In the calendars</h2>
 $calendars
 <h2>The last calls, newest first</h2>
@@ -37,10 +37,11 @@ $calls
 
 
 def page(
-    calls: Sequence[dict[str, Any]], calendars: Sequence[dict[str, Any]], faults: Sequence[Fault]
+    host: str, calls: Sequence[dict[str, Any]], calendars: Sequence[dict[str, Any]], faults: Sequence[Fault]
 ) -> str:
     """Every value is escaped; the markup here is all there is."""
     return _PAGE.substitute(
+        host=escape(host),
         faults=_table(("paths", "times", "what"), [_fault_row(fault) for fault in faults]),
         calendars=_table(
             ("account", "subscription", "event", "start", "time zone", "title"),

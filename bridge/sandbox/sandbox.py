@@ -16,7 +16,7 @@ from bridge.sandbox.record import Record
 from bridge.sandbox.rokt_calendar import RoktCalendar
 from bridge.sandbox.tokens import Tokens
 
-ROWS_ON_PAGE = 50
+CALLS_ON_PAGE, EVENTS_ON_PAGE = 50, 10
 LONGEST_WAIT = 60.0
 TOKEN_SECONDS = 300  # as Rokt's live
 
@@ -103,8 +103,8 @@ class Sandbox:
         )
 
     def _page(self, request: Request) -> Reply:
-        calls, calendars = self.record.calls(last=ROWS_ON_PAGE), self.rokt.calendars(last=ROWS_ON_PAGE)
-        return Reply(200, page(calls, calendars, self._faults))
+        calls, calendars = self.record.calls(last=CALLS_ON_PAGE), self.rokt.calendars(last=EVENTS_ON_PAGE)
+        return Reply(200, page(request.headers.get("host", ""), calls, calendars, self._faults))
 
     def _calls(self, request: Request) -> Reply:
         try:
