@@ -163,6 +163,12 @@ def store(connection: Connection, requests: Sequence[Request], now: datetime) ->
     return answers
 
 
+def accepted_content(connection: Connection, subject: int) -> Json | None:
+    """A subject as it will stand when everything that was accepted has left."""
+    content: Json | None = connection.scalar(sa.select(latest.c.content).where(latest.c.subject == subject))
+    return content
+
+
 def line_of(message: NewMessage) -> int:
     return key_of(message.destination, message.line) if message.line else 0
 

@@ -1,0 +1,70 @@
+"""create_app: builds the web process's parts and hands them to the blueprints."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import uuid
+
+from flask import Flask, Response, g, request
+
+from bridge import log
+from bridge.calendar.templates import Templates
+from bridge.calendar.zones import use_pinned_tzdata
+from bridge.database import Database
+from bridge.outbox.enqueue import Inbox
+from bridge.settings import Settings
+from bridge.web import guard, hooks, messages, open, problems
+from bridge.web.parts import MOST_WAITING, Parts
+
+MOST_BYTES = 1024 * 1024  # of a request's body
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The WSGI application; nothing is opened before the first request, so it may be loaded before a fork.
+
+    Errors: SettingsInvalid with every fault of the environment.
+    """
+    settings = settings or Settings.from_env(os.environ, is_web=True)
+    use_pinned_tzdata()
+    log.set_up(is_development=settings.is_development)
+    database = Database(settings.database_url)
+    parts = Parts(
+        settings=settings,
+        database=database,
+        inbox=Inbox(database),
+        templates=Templates(database),
+        guard=guard.Guard(settings),
+        waiters=threading.BoundedSemaphore(MOST_WAITING),
+    )
+    app = Flask("bridge", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.url_map.converters["rest"] = hooks.Rest
+    app.extensions["bridge"] = parts
+    app.before_request(_name_request)
+    app.after_request(_tell_request_id)
+    problems.register(app)
+    for blueprint in (
+        open.blueprint(parts),
+        guard.token_blueprint(parts.guard),
+        hooks.blueprint(parts),
+        messages.read_blueprint(parts),
+        messages.replay_blueprint(parts),
+    ):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _name_request() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _tell_request_id(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    return response

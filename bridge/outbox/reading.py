@@ -1,0 +1,149 @@
+"""What the outbox shows of its messages: lists with filters, one with its attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bridge.message import SETTLED, State
+from bridge.outbox.tables import attempts, bodies, messages, waiting
+
+MOST_LISTED = 200
+
+
+@dataclass(frozen=True)
+class Filter:
+    """None: any. `event_id` is the caller's or Rokt's. `before`: only what was accepted before this `seq`."""
+
+    state: State | None = None
+    destination: str | None = None
+    user_id: str | None = None
+    event_id: str | None = None
+    was_uncertain: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+def listed(connection: Connection, wanted: Filter) -> tuple[list[dict[str, Any]], int | None]:
+    """The newest messages first, and where the next page begins."""
+    table = messages.c
+    conditions = []
+    for column, value in (
+        (table.state, wanted.state),
+        (table.destination, wanted.destination),
+        (table.user_id, wanted.user_id),
+        (table.was_uncertain, wanted.was_uncertain),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    if wanted.event_id is not None:
+        its_user = table.event_id + "_" + table.user_id
+        prefixes = [wanted.event_id[:i] for i, char in enumerate(wanted.event_id) if char == "_"]
+        conditions.append(
+            sa.or_(
+                table.event_id == wanted.event_id,
+                sa.and_(table.event_id.in_(prefixes), its_user == wanted.event_id),
+            )
+        )
+    if wanted.since is not None:
+        conditions.append(table.received_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(table.received_at < wanted.until)
+    if wanted.before is not None:
+        conditions.append(table.seq < wanted.before)
+    query = sa.select(messages.c.seq).where(*conditions).order_by(table.seq.desc()).limit(wanted.limit + 1)
+    seqs = list(connection.scalars(query))
+    page = seqs[: wanted.limit]
+    return shown(connection, page), page[-1] if len(seqs) > wanted.limit else None
+
+
+def one(connection: Connection, message_id: str) -> dict[str, Any] | None:
+    """A message with what the caller sent."""
+    seq = connection.scalar(sa.select(messages.c.seq).where(messages.c.id == message_id))
+    if seq is None:
+        return None
+    [message] = shown(connection, [seq])
+    payload = connection.scalar(sa.select(bodies.c.payload).where(bodies.c.seq == seq))
+    return message | {"payload": (payload or {}).get("body")}
+
+
+def states(connection: Connection, ids: Sequence[str]) -> dict[str, State]:
+    rows = connection.execute(sa.select(messages.c.id, messages.c.state).where(messages.c.id.in_(ids)))
+    return {row.id: State(row.state) for row in rows}
+
+
+def shown(connection: Connection, seqs: Sequence[int]) -> list[dict[str, Any]]:
+    """Messages as the API shows them, in this order."""
+    if not seqs:
+        return []
+    head = waiting.alias("head")
+    first = messages.alias("first")
+    query = (
+        sa.select(
+            messages, bodies.c.request, waiting.c.due_at, waiting.c.is_head, first.c.id.label("waits_for")
+        )
+        .outerjoin(bodies, bodies.c.seq == messages.c.seq)
+        .outerjoin(waiting, waiting.c.seq == messages.c.seq)
+        .outerjoin(
+            head, sa.and_(head.c.line == waiting.c.line, head.c.is_head, waiting.c.is_head.is_(sa.false()))
+        )
+        .outerjoin(first, first.c.seq == head.c.seq)
+        .where(messages.c.seq.in_(seqs))
+    )
+    tried: dict[int, list[dict[str, Any]]] = {}
+    for row in connection.execute(
+        sa.select(attempts).where(attempts.c.seq.in_(seqs)).order_by(attempts.c.id)
+    ):
+        tried.setdefault(row.seq, []).append(
+            {"at": _iso(row.at), "status": row.status, "ms": row.ms, "answer": row.answer}
+        )
+    by_seq = {row.seq: _message(row, tried.get(row.seq, [])) for row in connection.execute(query)}
+    return [by_seq[seq] for seq in seqs]
+
+
+def waiting_since(connection: Connection) -> datetime | None:
+    """When the oldest message that still waits was accepted."""
+    query = sa.select(sa.func.min(waiting.c.seq))
+    received = sa.select(messages.c.received_at).where(messages.c.seq == query.scalar_subquery())
+    oldest: datetime | None = connection.scalar(received)
+    return oldest
+
+
+def is_settled(state: State) -> bool:
+    return state in SETTLED
+
+
+def _message(row: Any, its_attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "state": row.state,
+        "destination": row.destination,
+        "action": row.action,
+        "user_id": row.user_id,
+        "event_id": row.event_id,
+        "account_code": row.account_code,
+        "template": row.template,
+        "version": row.version,
+        "is_test": row.is_test,
+        "request_id": row.request_id,
+        "received_at": _iso(row.received_at),
+        "due_at": _iso(row.due_at),
+        "settled_at": _iso(row.settled_at),
+        "expires_at": _iso(row.expires_at),
+        "reason": row.reason,
+        "waits_for": row.waits_for,
+        "was_uncertain": row.was_uncertain,
+        "request": row.request,
+        "attempts": its_attempts,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,206 @@
+"""A calendar call into messages: one for each account, addressed by what the ledger knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bridge.calendar.event import CalendarEvent
+from bridge.calendar.plan import CalendarRequest
+from bridge.errors import FieldError, InvalidPayload
+from bridge.message import NewMessage, State
+from bridge.routes.calendar_events import CalendarCall
+from bridge.routes.incoming import Suffixed
+
+DESTINATION = "rokt_calendar"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the ledger answers. `accounts`: of subscriptions reached before. `standing_in`: the accounts in which
+    the event stands. `content`: the event as it will stand when all that was accepted has left."""
+
+    accounts: Mapping[str, str]
+    standing_in: Sequence[str] = ()
+    content: Mapping[str, Any] | None = None
+
+    @property
+    def has_event(self) -> bool:
+        return bool(self.standing_in) or self.content is not None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """`content`: the event as it will stand, None for a delete. `warnings`: what the caller should know."""
+
+    messages: tuple[NewMessage, ...]
+    requests: tuple[CalendarRequest, ...] = ()
+    content: Mapping[str, Any] | None = None
+    ends_at: datetime | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: frozenset[str]) -> Planned:
+    """Errors: InvalidPayload, TemplateRefused."""
+    if call.skip is not None:
+        return _skipped(call, call.skip)
+    content, given, warnings, ends_at = _content(call, known)
+    chosen = _of_chosen_calendars(call)
+    if chosen is not None and not chosen:
+        return _skipped(call, f"no subscription to the calendar {', '.join(_wanted_calendars(call))}")
+    groups = _groups(call, chosen if chosen is not None else call.subscription_ids, known)
+    if call.is_test:
+        groups = {
+            account: reached
+            for account, ids in groups.items()
+            if (reached := tuple(one for one in ids if one.lower() in test_subscriptions))
+        }
+    expires_at = call.expires_at()
+    if (
+        expires_at is None
+        and ends_at
+        and (call.action == "create" or (call.action == "upsert" and not known.has_event))
+    ):
+        if ends_at > now:
+            expires_at = ends_at
+        else:
+            warnings = (
+                *warnings,
+                "end: is past; the event is sent all the same, as nothing else was asked for",
+            )
+    requests = tuple(
+        CalendarRequest(call.action, account, call.rokt_event_id, ids, given, call.is_test)
+        for account, ids in groups.items()
+    )
+    messages = tuple(_message(call, request, expires_at) for request in requests)
+    return Planned(messages, requests, content, ends_at, warnings)
+
+
+def refused(call_template: str, action: str, user_id: str | None, cause: str) -> NewMessage:
+    """What a template refused, to be kept as dead."""
+    return NewMessage(
+        DESTINATION, action, {}, user_id=user_id, template=call_template, state=State.DEAD, reason=cause
+    )
+
+
+def _content(
+    call: CalendarCall, known: Known
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any], tuple[str, ...], datetime | None]:
+    """The event as it will stand, the fields that leave with the message, warnings, its end."""
+    if call.action == "delete":
+        return None, {}, (), None
+    base = known.content if call.action in ("update", "upsert") else None
+    given = call.event(base)
+    is_whole = call.is_whole or call.action == "create"
+    try:
+        event = CalendarEvent.of(given, None if is_whole else base, prefix="" if call.template else "event.")
+    except InvalidPayload as wrong:
+        raise call.refusal(wrong) from wrong
+    content = event.content()
+    return content, content if is_whole else given, tuple(event.warnings()), event.end
+
+
+def _groups(call: CalendarCall, ids: Sequence[str], known: Known) -> dict[str, tuple[str, ...]]:
+    """The subscriptions by account."""
+    if not ids:
+        accounts = [one.value for one in call.accounts] or list(known.standing_in)
+        if call.action == "create" or (call.action == "upsert" and not known.has_event):
+            field = FieldError("subscription_ids", "none was given, and none of this user is known here")
+            raise InvalidPayload.of(field)
+        if not accounts:
+            field = FieldError("account_code", "is blank: this user has no rokt:account_code")
+            raise InvalidPayload.of(field)
+        return dict.fromkeys(accounts, ())
+    groups: dict[str, list[str]] = {}
+    lost = []
+    for position, one in enumerate(ids):
+        if account := _account_of(one, position, ids, call.accounts, known):
+            groups.setdefault(account, []).append(one)
+        else:
+            lost.append(one)
+    if lost and not call.accounts:
+        field = FieldError("account_code", "is blank: this user has no rokt:account_code")
+        raise InvalidPayload.of(field)
+    if lost:
+        told = f"the account of {', '.join(lost[:5])} is not known; send rokt:account_code as Braze holds it"
+        raise InvalidPayload.of(FieldError("subscription_ids", told))
+    if call.action == "update":
+        return dict.fromkeys(groups, ()) if not call.is_test else {a: tuple(i) for a, i in groups.items()}
+    return {account: tuple(its_ids) for account, its_ids in groups.items()}
+
+
+def _account_of(
+    subscription_id: str, position: int, ids: Sequence[str], accounts: Sequence[Suffixed], known: Known
+) -> str | None:
+    if account := known.accounts.get(subscription_id):
+        return account
+    if paired := [one.value for one in accounts if one.is_of(subscription_id)]:
+        return paired[0]
+    if len({one.value for one in accounts}) == 1:
+        return accounts[0].value
+    return accounts[position].value if len(accounts) == len(ids) else None
+
+
+def _of_chosen_calendars(call: CalendarCall) -> tuple[str, ...] | None:
+    """The subscriptions of the calendars asked for; None: nobody asked."""
+    wanted = {code.casefold() for code in _wanted_calendars(call)}
+    if not wanted or not call.subscription_ids:
+        return None
+    calendars, ids = call.calendars, call.subscription_ids
+    by_position = len(calendars) == len(ids)
+    calendar_of: dict[str, set[str]] = {}
+    for position, one in enumerate(ids):
+        paired = {c.value.casefold() for c in calendars if c.is_of(one)}
+        calendar_of[one] = paired or ({calendars[position].value.casefold()} if by_position else set())
+    if not any(calendar_of.values()) and len({c.value for c in calendars}) == 1 and len(ids) == 1:
+        return ids
+    if not any(calendar_of.values()):
+        told = "the calendars of these subscriptions are not known; send rokt:calendar_code as Braze holds it"
+        raise InvalidPayload.of(FieldError("calendar_code", told))
+    return tuple(one for one in ids if calendar_of[one] & wanted)
+
+
+def _wanted_calendars(call: CalendarCall) -> tuple[str, ...]:
+    if call.chosen_calendars is not None:
+        return call.chosen_calendars
+    return tuple(dict.fromkeys(one.value for one in call.calendars))
+
+
+def _message(call: CalendarCall, request: CalendarRequest, expires_at: datetime | None) -> NewMessage:
+    return NewMessage(
+        destination=DESTINATION,
+        action=call.action,
+        request=request.stored(),
+        # A test has a line of its own: it is never taken for the event's state.
+        line=None if call.is_test else f"{request.account_code}\x1f{call.rokt_event_id}",
+        user_id=call.user_id,
+        event_id=call.event_id,
+        account_code=request.account_code,
+        template=call.template,
+        version=call.version,
+        expires_at=expires_at,
+        is_test=call.is_test,
+    )
+
+
+def _skipped(call: CalendarCall, reason: str) -> Planned:
+    message = NewMessage(
+        destination=DESTINATION,
+        action=call.action,
+        request={},
+        user_id=call.user_id,
+        event_id=call.event_id or None,
+        template=call.template,
+        version=call.version,
+        is_test=call.is_test,
+        state=State.SKIPPED,
+        reason=reason,
+    )
+    return Planned((message,))
+
+
+def keep_until(ends_at: datetime | None, now: datetime, retention: timedelta) -> datetime:
+    """What stands in a calendar is kept until the event's end and the retention after it."""
+    return max(ends_at or now, now) + retention

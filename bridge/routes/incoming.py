@@ -1,0 +1,203 @@
+"""What a request says, read into values: ids and codes as Braze holds them, times, blanks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge.calendar.event import json_type
+from bridge.calendar.zones import find_zone, parse_time
+from bridge.errors import FieldError, InvalidPayload, InvalidValue, nearest
+
+ACCOUNT_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+SUBSCRIPTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
+MOST_USER_ID = 987  # bytes; Braze's own limit of an external_id
+MOST_IDS = 1_000
+UNSENT_CAMPAIGN = "dispatch_id_for_unsent_campaign"  # what Braze renders as dispatch_id in a test send
+
+_GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_ONLY_GUIDS = re.compile(rf"(?:{_GUID}){{2,}}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Suffixed:
+    """A value of one of Braze's `rokt:*` arrays, such as `brazetest/f5733866ade2`."""
+
+    value: str
+    suffix: str
+
+    def is_of(self, subscription_id: str) -> bool:
+        """The suffix is the last group of the subscription's id."""
+        return bool(self.suffix) and subscription_id.rpartition("-")[2].lower() == self.suffix.lower()
+
+
+def values(given: object) -> list[str]:
+    """The single values of an array, or of a text that Liquid made of one: joined by `,` or `","`, or not at all.
+
+    Blanks and repeats are left out. Errors: InvalidValue.
+    """
+    if given is None:
+        return []
+    if isinstance(given, str):
+        texts = re.findall(_GUID, given) if _ONLY_GUIDS.fullmatch(given.strip()) else given.split(",")
+    elif isinstance(given, Sequence):
+        texts = []
+        for number, item in enumerate(given, 1):
+            if item is not None and not isinstance(item, str):
+                raise InvalidValue(f"item {number} must be text in quotes, not {json_type(item)}")
+            texts += (item or "").split(",")
+    else:
+        raise InvalidValue(f"must be text or a list of texts, not {json_type(given)}")
+    stripped = (text.strip(' \t\r\n"[]') for text in texts)
+    return list(dict.fromkeys(text for text in stripped if text))
+
+
+def suffixed(given: object) -> list[Suffixed]:
+    """Values cut at their last slash."""
+    found = []
+    for text in values(given):
+        value, slash, suffix = text.rpartition("/")
+        found.append(Suffixed(value, suffix) if slash else Suffixed(suffix, ""))
+    return found
+
+
+def account_codes(given: object, *, most: int = MOST_IDS) -> list[Suffixed]:
+    """Errors: InvalidValue that shows the code."""
+    found = suffixed(given)
+    for one in found[:most]:
+        account_code(one.value)
+    return found
+
+
+def account_code(code: str) -> str:
+    if not ACCOUNT_CODE.fullmatch(code):
+        raise InvalidValue(
+            f"{shown(code)} is no account code: it has letters, digits, - and _ only, "
+            "such as brazetest or brazetest/f5733866ade2"
+        )
+    if code == "update":
+        raise InvalidValue('"update" is no account code: this user has no rokt:account_code')
+    return code
+
+
+def subscription_ids(given: object) -> list[str]:
+    """Errors: InvalidValue that shows the id."""
+    found = []
+    for one in suffixed(given):
+        subscription_id = one.value or one.suffix
+        if not SUBSCRIPTION_ID.fullmatch(subscription_id):
+            raise InvalidValue(
+                f"{shown(subscription_id)} is no subscription id such as 06423672-b6ba-4536-aa36-70788a7a0a36"
+            )
+        found.append(subscription_id)
+    if len(found) > MOST_IDS:
+        raise InvalidValue(f"has {len(found):,} ids; {MOST_IDS:,} are the most of one user")
+    return list(dict.fromkeys(found))
+
+
+def user_id(given: object) -> str:
+    """Errors: InvalidValue."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    if not isinstance(given, str) and given is not None:
+        raise InvalidValue(f"must be text in quotes, not {json_type(given)}")
+    user = (given or "").strip()
+    if not user:
+        raise InvalidValue("is blank: this user has no {{${user_id}}} (external_id)")
+    return identifier(user, MOST_USER_ID)
+
+
+def event_id(given: object) -> str:
+    """Errors: InvalidValue."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    if not isinstance(given, str) or not given.strip():
+        raise InvalidValue("is needed: the id of this event for you, such as summer_sale_26")
+    return identifier(given.strip(), 255)
+
+
+def identifier(text: str, most: int) -> str:
+    if found := _UNPRINTABLE.search(text):
+        raise InvalidValue(f"holds a line break or the control character U+{ord(found[0]):04X}")
+    if len(text.encode()) > most:
+        raise InvalidValue(f"is longer than {most} bytes")
+    return text
+
+
+def moment(given: object, zone_name: str | None = None) -> datetime:
+    """A time with an offset, or in this zone, or else in UTC. Errors: InvalidValue."""
+    if not isinstance(given, str):
+        raise InvalidValue(f"must be a time such as 2026-12-01T09:00:00Z, not {json_type(given)}")
+    return parse_time(given, find_zone(zone_name or "UTC")).astimezone(UTC)
+
+
+def order(given: object) -> float | None:
+    """`as_of`: a number as it is, a time as seconds since 1970; None for a blank. Errors: InvalidValue."""
+    if given is None or (isinstance(given, str) and not given.strip()):
+        return None
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    if is_number or (isinstance(given, str) and re.fullmatch(r"\s*-?[0-9]{1,18}(\.[0-9]{1,9})?\s*", given)):
+        number = float(given)  # type: ignore[arg-type]
+    elif isinstance(given, str):
+        return moment(given).timestamp()
+    else:
+        raise InvalidValue("must be a number that grows, or a time such as 2026-11-20T10:00:00Z")
+    if abs(number) > 1e18:
+        raise InvalidValue("is too large a number")
+    return number
+
+
+def is_test(*marks: object) -> bool:
+    """Braze's test sends render `dispatch_id` as a placeholder."""
+    return any(isinstance(mark, str) and UNSENT_CAMPAIGN in mark for mark in marks)
+
+
+def shown(text: str) -> str:
+    """A caller's text, fit for a message: in quotes, cut, without control characters."""
+    return '"' + _UNPRINTABLE.sub("?", text[:60]) + ('…"' if len(text) > 60 else '"')
+
+
+def meant(word: str, known: Sequence[str]) -> str:
+    """What a mistyped name may have been meant as, or all names that there are."""
+    near = nearest(word, known, 2)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+
+
+class Reader:
+    """Reads fields one by one and reports all that are wrong together."""
+
+    def __init__(self) -> None:
+        self.errors: list[FieldError] = []
+
+    def read(self, field: str, parse: Any, given: object, default: Any = None) -> Any:
+        try:
+            return parse(given)
+        except InvalidValue as wrong:
+            self.errors.append(FieldError(field, str(wrong)))
+            return default
+
+    def refuse(self, field: str, message: str) -> None:
+        self.errors.append(FieldError(field, message))
+
+    def check(self) -> None:
+        if self.errors:
+            raise InvalidPayload.of(*self.errors)
+
+
+def an_object(given: object) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise InvalidValue(f"must be an object in braces, not {json_type(given)}")
+    return given
+
+
+def a_text(given: object) -> str:
+    """A text, "" for a missing one."""
+    if given is None:
+        return ""
+    if not isinstance(given, str):
+        raise InvalidValue(f"must be text in quotes, not {json_type(given)}")
+    return given.strip()

@@ -1,0 +1,121 @@
+"""Rokt Calendar's own paths: a Braze campaign made for Rokt moves here by changing its host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from bridge.errors import InvalidValue
+from bridge.routes.calendar_events import CalendarCall
+from bridge.routes.incoming import (
+    MOST_USER_ID,
+    Reader,
+    Suffixed,
+    account_codes,
+    an_object,
+    identifier,
+    is_test,
+    meant,
+    subscription_ids,
+)
+
+# Rokt's names, and ours for the same field. The page's table says eventTz where its template says timezone.
+NAMES = {
+    "eventId": "event_id",
+    "title": "title",
+    "description": "description",
+    "location": "location",
+    "start": "start",
+    "end": "end",
+    "timezone": "timezone",
+    "notifyBefore": "notify_before",
+    "allDayEvent": "all_day",
+    "visibleFromDateTimeUtc": "visible_from",
+}
+IGNORED = ("actionType", "timezoneIanaId")  # in Rokt's samples, without a meaning that the bridge could keep
+NO_ACCOUNT = "this user has no rokt:account_code"
+
+
+def read_post(rest: str, body: Mapping[str, Any], header_key: str | None) -> CalendarCall:
+    """`rest`: what follows /v1/subscriptionevent, still percent-encoded. Errors: InvalidPayload."""
+    parts = [unquote(part) for part in rest.strip("/").split("/")] if rest.strip("/") else []
+    is_update = bool(parts) and parts[-1] == "update"
+    account = "/".join(parts[:-1] if is_update else parts)
+    reader = Reader()
+    accounts = _account(reader, account)
+    wrapped = body.get("event")
+    outer = {"event", "subscriptionIds", *IGNORED}
+    is_flat = is_update and wrapped is None
+    event = body if is_flat else reader.read("event", an_object, wrapped, {})
+    fields: dict[str, Any] = {}
+    for key, value in event.items():
+        if key in NAMES:
+            fields[NAMES[key]] = value
+        elif key not in IGNORED and not (is_flat and key in outer):
+            _unknown(reader, key if is_flat else f"event.{key}", str(key), tuple(NAMES))
+    for key in body.keys() - outer if not is_flat else ():
+        _unknown(reader, str(key), str(key), ("event", "subscriptionIds"))
+    rokt_event_id = reader.read("event.eventId", _event_id, fields.pop("event_id", None), "")
+    ids = reader.read("subscriptionIds", subscription_ids, body.get("subscriptionIds"), [])
+    reader.check()
+    return _call("update" if is_update else "create", rokt_event_id, accounts, ids, fields, header_key)
+
+
+def read_delete(rest: str, header_key: str | None) -> CalendarCall:
+    """`rest`: `/{accountCode}/{eventId}`, still percent-encoded. Errors: InvalidPayload."""
+    account, _, its_id = rest.removeprefix("/").rstrip("/").partition("/")
+    reader = Reader()
+    accounts = _account(reader, unquote(account))
+    rokt_event_id = reader.read("eventId", _event_id, unquote(its_id), "")
+    reader.check()
+    return _call("delete", rokt_event_id, accounts, [], {}, header_key)
+
+
+def _call(
+    action: str,
+    rokt_event_id: str,
+    accounts: list[Suffixed],
+    ids: list[str],
+    fields: Mapping[str, Any],
+    header_key: str | None,
+) -> CalendarCall:
+    # Rokt's eventId ends in the user's id by Braze's template; an id without "_" has none.
+    own, separator, user = rokt_event_id.rpartition("_")
+    return CalendarCall(
+        action=action,
+        event_id=own if separator else rokt_event_id,
+        user_id=user if separator else None,
+        rokt_event_id=rokt_event_id,
+        accounts=tuple(accounts),
+        subscription_ids=tuple(ids),
+        fields=fields,
+        idempotency_key=header_key,
+        is_test=is_test(header_key),
+    )
+
+
+def _account(reader: Reader, account: str) -> list[Suffixed]:
+    if not account.strip() or account.strip() == "update":
+        reader.refuse("accountCode", f"is blank: {NO_ACCOUNT}")
+        return []
+    if "," in account:
+        reader.refuse("accountCode", "names several accounts: Rokt's path has room for one")
+        return []
+    found: list[Suffixed] = reader.read("accountCode", account_codes, account, [])
+    if not found and not reader.errors:
+        reader.refuse("accountCode", f"is blank: {NO_ACCOUNT}")
+    return found
+
+
+def _event_id(given: object) -> str:
+    if not isinstance(given, str) or not given.strip():
+        raise InvalidValue("is needed, such as Event_0001_{{${user_id}}}")
+    its_id = identifier(given.strip(), 255 + MOST_USER_ID)
+    if its_id.endswith("_"):
+        raise InvalidValue("ends in _: this user has no {{${user_id}}} (external_id)")
+    return its_id
+
+
+def _unknown(reader: Reader, where: str, key: str, known: tuple[str, ...]) -> None:
+    reader.refuse(where[:80], f"is no field of Rokt's; {meant(key, known)}")

@@ -1,0 +1,114 @@
+"""Who may do what: the keys of BRIDGE_TOKENS as Bearer or Basic, and the hour-long tokens of POST /oauth2/token."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+
+from flask import Blueprint, Request, Response, g, jsonify, request
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from werkzeug.datastructures import Authorization
+
+from bridge.errors import Forbidden, Unauthorized
+from bridge.settings import InboundKey, Settings
+from bridge.web.problems import problem
+
+TOKEN_LIVES = 3600  # seconds
+SALT = "oauth2-token"
+
+
+class Guard:
+    def __init__(self, settings: Settings) -> None:
+        self._keys = settings.keys
+        self._is_open = settings.is_development and not settings.keys
+        self._signer = URLSafeTimedSerializer(settings.secret_key.reveal(), salt=SALT)
+
+    def needs(self, scope: str) -> Callable[[], None]:
+        """A check before each request of a blueprint; it leaves the key's name in `g.key_name`."""
+
+        def check() -> None:
+            if self._is_open:
+                g.key_name = "development"
+                return
+            key = self._key_of(request)
+            if key is None:
+                raise Unauthorized(
+                    "Send a key of BRIDGE_TOKENS as 'Authorization: Bearer <secret>', or as HTTP Basic's password."
+                )
+            if scope not in key.scopes:
+                raise Forbidden(f"The key {key.name} has not the scope {scope}.")
+            g.key_name = key.name
+
+        return check
+
+    def issue(self, authorization: Authorization | None) -> str | None:
+        """A token for a key's name and secret; None when they are wrong."""
+        if authorization is None or authorization.type != "basic":
+            return None
+        key = self._named(authorization.password or "")
+        if key is None or not hmac.compare_digest(key.name.encode(), (authorization.username or "").encode()):
+            return None
+        return self._signer.dumps([key.name, _digest(key.secret.reveal()).hex()[:16]])
+
+    def _key_of(self, request: Request) -> InboundKey | None:
+        authorization = request.authorization
+        if authorization is None:
+            return None
+        if authorization.type == "basic":
+            return self._named(authorization.password or "")
+        if authorization.type != "bearer" or not authorization.token:
+            return None
+        return self._named(authorization.token) or self._signed(authorization.token)
+
+    def _named(self, secret: str) -> InboundKey | None:
+        """The key with this secret; all are compared, each in constant time."""
+        given, found = _digest(secret), None
+        for key in self._keys:
+            if hmac.compare_digest(given, _digest(key.secret.reveal())):
+                found = key
+        return found
+
+    def _signed(self, token: str) -> InboundKey | None:
+        try:
+            name, mark = self._signer.loads(token, max_age=TOKEN_LIVES)
+        except (BadSignature, ValueError, TypeError):
+            return None
+        # A key that was taken away or given a new secret takes its tokens with it.
+        return next(
+            (k for k in self._keys if k.name == name and _digest(k.secret.reveal()).hex()[:16] == mark), None
+        )
+
+
+def token_blueprint(guard: Guard) -> Blueprint:
+    """`POST /oauth2/token`, so that a campaign made for Rokt moves by changing its host. Guarded by itself."""
+    blueprint = Blueprint("token", __name__)
+
+    @blueprint.post("/oauth2/token")
+    def issue() -> Response:
+        if request.form.get("grant_type") != "client_credentials":
+            return _oauth_error(
+                400, "unsupported_grant_type", "Send grant_type=client_credentials as a form."
+            )
+        token = guard.issue(request.authorization)
+        if token is None:
+            return _oauth_error(
+                401, "invalid_client", "Send a key's name and secret of BRIDGE_TOKENS by HTTP Basic."
+            )
+        response = jsonify({"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIVES})
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return blueprint
+
+
+def _oauth_error(status: int, error: str, words: str) -> Response:
+    """RFC 6749 §5.2 asks for `error`; the rest is a problem like any other."""
+    response = problem(status, "No token", words, error=error, error_description=words)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="bridge"'
+    return response
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

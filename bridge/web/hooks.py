@@ -1,0 +1,54 @@
+"""What Braze calls: calendar events in the bridge's own form and in Rokt's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, request
+from werkzeug.routing import BaseConverter
+
+from bridge.errors import NotFound
+from bridge.routes import ROUTES
+from bridge.web.intake import Arrival, take
+from bridge.web.json_body import read_object
+from bridge.web.parts import Parts
+
+
+class Rest(BaseConverter):
+    """Everything that follows in a path, blank parts and doubled slashes included."""
+
+    regex = ".*"
+    part_isolating = False
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    hooks = Blueprint("hooks", __name__)
+    hooks.before_request(parts.guard.needs("send"))
+    for route in ROUTES:
+
+        def view(rest: str = "", route: Any = route) -> Response:
+            has_body = route.method != "DELETE"
+            body, raw = read_object(request) if has_body else ({}, b"")
+            # The path as it was sent: an encoded slash belongs to its part.
+            path = urlsplit(request.environ.get("RAW_URI") or request.full_path).path
+            rest = path.partition(route.path)[2]
+            if rest and not rest.startswith("/"):
+                raise NotFound("There is nothing at this path.")
+            key = request.headers.get("Idempotency-Key", "").strip() or None
+            payload = {"body": body, "rest": rest, "idempotency_key": key}
+            return take(
+                parts, Arrival(route.name, raw, payload, lambda now: reparse(parts, route.name, payload, now))
+            )
+
+        hooks.add_url_rule(
+            f"{route.path}<rest:rest>", route.name.replace(".", "_"), view, methods=[route.method]
+        )
+    return hooks
+
+
+def reparse(parts: Parts, route_name: str, payload: dict[str, Any], now: datetime) -> Any:
+    """A stored or new request into its call. Errors: InvalidPayload, TemplateRefused, NotFound."""
+    route = next(route for route in ROUTES if route.name == route_name)
+    return route.read(payload["body"], payload["rest"], parts.templates, now, payload["idempotency_key"])

@@ -1,0 +1,247 @@
+"""One calendar call on its way in: asked about, planned, stored, and answered in the codes made for Braze."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from flask import Response, g, jsonify, request
+
+from bridge.calendar.plan import CalendarRequest, steps
+from bridge.errors import NotConfigured, TemplateRefused
+from bridge.ledger import events
+from bridge.ledger.events import Standing
+from bridge.message import NewMessage, State
+from bridge.outbox import reading
+from bridge.outbox.enqueue import Accepted, Request, Subject, accepted_content
+from bridge.outbox.tables import key_of
+from bridge.routes.calendar_events import CalendarCall
+from bridge.routes.calendar_messages import Known, Planned, keep_until, plan, refused
+from bridge.web.parts import Parts
+from bridge.web.problems import of_answerable
+
+MOST_WAIT = 25.0  # seconds; Heroku's router gives up at 30
+LOOK_EVERY = 0.05  # seconds
+NOT_REACHED = (
+    "a test of Braze: none of its subscription ids stands in TEST_SUBSCRIPTIONS, so nothing was sent"
+)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One HTTP request: its route, the bytes that make it the same as another, and how to parse it again."""
+
+    route: str
+    raw: bytes
+    payload: dict[str, Any]
+    parse: Callable[[datetime], CalendarCall]
+
+
+def take(parts: Parts, arrival: Arrival) -> Response:
+    """Errors: everything Answerable; what a template refuses is kept first."""
+    if parts.settings.calendar is None:
+        raise NotConfigured(
+            "Rokt Calendar is off: ROKT_CALENDAR_CLIENT_ID and ROKT_CALENDAR_CLIENT_SECRET are not set."
+        )
+    now = datetime.now(UTC)
+    is_dry_run = request.args.get("dry_run", "").lower() in ("1", "true", "yes")
+    call: CalendarCall | None = None
+    try:
+        call = arrival.parse(now)
+        known = ask(parts, call)
+        planned = plan(call, known, now, parts.settings.test_subscriptions)
+    except TemplateRefused as refusal:
+        if is_dry_run or (call is not None and call.is_test):
+            raise
+        return of_answerable(refusal, id=_keep(parts, arrival, refusal))
+    for message in planned.messages:
+        _check_credential(parts, message)
+    if is_dry_run or (call.is_test and not planned.requests):
+        return _dry_run(parts, call, planned)
+    accepted = parts.inbox.accept(_request(parts, arrival, call, planned, now))
+    log.info(
+        "message.accepted",
+        request_id=g.request_id,
+        key=g.key_name,
+        route=arrival.route,
+        messages=list(accepted.ids),
+        state=accepted.state,
+        is_repeat=accepted.is_repeat,
+    )
+    return _answer(parts, call, planned, accepted)
+
+
+def ask(parts: Parts, call: CalendarCall) -> Known:
+    """What the ledger knows of a call's subscriptions and event."""
+    with parts.database.read() as connection:
+        accounts = events.accounts_of(connection, call.subscription_ids)
+        if call.action == "create":
+            return Known(accounts)
+        standing_in = events.accounts_with(connection, call.rokt_event_id)
+        content = accepted_content(connection, subject_key(call))
+        if content is None and standing_in:
+            place = (standing_in[0], call.rokt_event_id)
+            standing = events.standings(connection, [place])[place]
+            return Known(accounts, standing_in, standing.content or (standing.unsent or {}).get("event"))
+    content = content or {}
+    return Known(accounts, sorted({*standing_in, *content.get("accounts", ())}), content.get("event"))
+
+
+def subject_key(call: CalendarCall) -> int:
+    return key_of("calendar_event", call.rokt_event_id)
+
+
+def _request(parts: Parts, arrival: Arrival, call: CalendarCall, planned: Planned, now: datetime) -> Request:
+    repeat = None
+    if call.idempotency_key and not call.is_test:
+        told = (g.key_name, arrival.route, call.action, call.rokt_event_id, call.idempotency_key)
+        repeat = _digest("\x1f".join(told).encode("utf-8", "surrogatepass"))
+    subject = None
+    if not call.is_test and planned.requests:
+        content = None
+        if planned.content is not None:
+            content = {"event": planned.content, "accounts": [r.account_code for r in planned.requests]}
+        retention = timedelta(days=parts.settings.retention_days)
+        told_bytes = (
+            f"{g.key_name}\x1f{arrival.route}\x1f{request.path}\x1f".encode("utf-8", "surrogatepass")
+            + arrival.raw
+        )
+        subject = Subject(
+            subject_key(call),
+            _digest(told_bytes),
+            keep_until(planned.ends_at, now, retention),
+            call.as_of,
+            content,
+        )
+    return Request(
+        messages=planned.messages,
+        request_id=g.request_id,
+        inbound_key=g.key_name,
+        route=arrival.route,
+        payload=arrival.payload,
+        size=len(arrival.raw),
+        repeat_key=repeat,
+        subject=subject,
+    )
+
+
+def _keep(parts: Parts, arrival: Arrival, refusal: TemplateRefused) -> str:
+    body = arrival.payload["body"]
+    user = body.get("user_id")
+    message = refused(
+        str(body.get("template") or "")[:64],
+        str(body.get("action") or "create")[:16],
+        str(user) if user else None,
+        f"{refusal.cause}: {refusal.detail}",
+    )
+    kept = parts.inbox.accept(
+        Request((message,), g.request_id, g.key_name, arrival.route, arrival.payload, len(arrival.raw))
+    )
+    log.info("message.refused", request_id=g.request_id, message=kept.ids[0], cause=refusal.cause)
+    return kept.ids[0]
+
+
+def _check_credential(parts: Parts, message: NewMessage) -> None:
+    calendar = parts.settings.calendar
+    if calendar and message.state == State.ACCEPTED and calendar.credential(message.account_code) is None:
+        raise NotConfigured(
+            f"The account {message.account_code} is off: neither ROKT_CALENDAR_CLIENT_ID nor one of its own is set."
+        )
+
+
+def _dry_run(parts: Parts, call: CalendarCall, planned: Planned) -> Response:
+    """Exactly what would leave now, without Authorization."""
+    assert parts.settings.calendar is not None
+    requests = []
+    with parts.database.read() as connection:
+        for calendar_request in planned.requests:
+            place = (calendar_request.account_code, calendar_request.rokt_event_id)
+            standing = events.standings(connection, [place])[place]
+            requests += _calls(parts, calendar_request, standing)
+    body: dict[str, Any] = {"dry_run": True, "requests": requests, "request_id": g.request_id}
+    if call.is_test and not planned.messages:
+        body["reason"] = NOT_REACHED
+    if planned.messages and planned.messages[0].reason:
+        body["reason"] = planned.messages[0].reason
+    if planned.warnings:
+        body["warnings"] = list(planned.warnings)
+    return jsonify(body)
+
+
+def _calls(parts: Parts, calendar_request: CalendarRequest, standing: Standing) -> list[dict[str, Any]]:
+    calendar = parts.settings.calendar
+    assert calendar is not None
+    headers = {"Accept": "application/json", "X-Request-Id": g.request_id}
+    return [
+        {
+            "method": step.method,
+            "url": calendar.url + step.path,
+            "headers": headers | ({"Content-Type": "application/json"} if step.body is not None else {}),
+            "body": step.body,
+        }
+        for step in steps(calendar_request, standing, calendar.update_body)
+    ]
+
+
+def _answer(parts: Parts, call: CalendarCall, planned: Planned, accepted: Accepted) -> Response:
+    body: dict[str, Any] = {"id": accepted.ids[0], "state": accepted.state, "request_id": g.request_id}
+    if len(accepted.ids) > 1:
+        body["ids"] = list(accepted.ids)
+    wait = MOST_WAIT if call.is_test and _wait_wanted() is None else _wait_wanted()
+    if wait and accepted.state == State.ACCEPTED and (settled := _settled(parts, accepted.ids, wait)):
+        shown = settled[0] | {"request_id": g.request_id}
+        return jsonify(shown if len(settled) == 1 else body | {"messages": settled})
+    status = 200
+    if accepted.is_repeat:
+        with parts.database.read() as connection:
+            body["state"] = reading.states(connection, accepted.ids[:1]).get(accepted.ids[0], accepted.state)
+        body["is_repeat"] = True
+    elif accepted.state == State.ACCEPTED:
+        status = 202
+        if planned.warnings:
+            body["warnings"] = list(planned.warnings)
+    else:
+        reason = planned.messages[0].reason
+        body["reason"] = reason if accepted.state == State.SKIPPED else "a newer as_of was accepted before"
+    response = jsonify(body)
+    response.status_code = status
+    response.headers["Location"] = f"/v1/messages/{accepted.ids[0]}"
+    return response
+
+
+def _wait_wanted() -> float | None:
+    """`Prefer: wait=N` (RFC 7240), seconds."""
+    for preference in request.headers.get("Prefer", "").split(","):
+        name, _, value = preference.strip().partition("=")
+        if name.strip().lower() == "wait" and value.strip().isascii() and value.strip().isdigit():
+            return min(float(value.strip()), MOST_WAIT)
+    return None
+
+
+def _settled(parts: Parts, ids: tuple[str, ...], wait: float) -> list[dict[str, Any]] | None:
+    """The messages once all are settled; None when time is up, or at once when too many wait already."""
+    if not parts.waiters.acquire(blocking=False):
+        return None
+    try:
+        until = time.monotonic() + wait
+        while True:
+            with parts.database.read() as connection:
+                if all(reading.is_settled(state) for state in reading.states(connection, ids).values()):
+                    found = [reading.one(connection, one) for one in ids]
+                    return [message for message in found if message]
+            if time.monotonic() >= until:
+                return None
+            time.sleep(LOOK_EVERY)
+    finally:
+        parts.waiters.release()
+
+
+def _digest(told: bytes) -> str:
+    return hashlib.blake2b(told, digest_size=16).hexdigest()

@@ -1,0 +1,60 @@
+"""Reads a request's JSON, whatever its Content-Type says, and tells where it is broken."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Request
+
+from bridge.calendar.event import json_type
+from bridge.errors import InvalidPayload, MalformedJson, UnsupportedMediaType
+
+MOST_DEPTH = 32
+_FORMS = ("application/x-www-form-urlencoded", "multipart/")
+
+
+def read_object(request: Request) -> tuple[dict[str, Any], bytes]:
+    """The body, an object, and its bytes.
+
+    Errors: UnsupportedMediaType for a form, MalformedJson with line and column, InvalidPayload for what is
+    no object or nested deeper than 32.
+    """
+    if (request.mimetype or "").startswith(_FORMS):
+        raise UnsupportedMediaType("Send JSON with Content-Type: application/json; forms are not read here.")
+    raw = request.get_data(cache=False)
+    try:
+        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError as wrong:
+        raise MalformedJson(f"The body is not UTF-8: byte {wrong.start} cannot be read.") from wrong
+    except json.JSONDecodeError as wrong:
+        told = f"Line {wrong.lineno}, column {wrong.colno}: {wrong.msg}. In Braze, use json_escape for every value."
+        raise MalformedJson(told if raw.strip() else "The body is empty: send a JSON object.") from wrong
+    except RecursionError as wrong:
+        raise MalformedJson("The body is nested too deeply.") from wrong
+    except ValueError as wrong:
+        raise MalformedJson(
+            "The body holds a number that JSON does not know, or one with thousands of digits."
+        ) from wrong
+    if not isinstance(body, dict):
+        raise InvalidPayload(f"The body must be an object in braces, not {json_type(body)}.")
+    if raw.count(b"[") + raw.count(b"{") > MOST_DEPTH and _depth(body) > MOST_DEPTH:
+        raise MalformedJson("The body is nested too deeply.")
+    return body, raw
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(name)
+
+
+def _depth(body: Any) -> int:
+    deepest, level = 0, [body]
+    while level:
+        deepest += 1
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return deepest

@@ -1,0 +1,165 @@
+"""The messages: lists with filters, one with its attempts, replay of one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from flask import Blueprint, Response, g, jsonify, request
+
+from bridge.database import clock
+from bridge.errors import FieldError, InvalidPayload, InvalidValue, NotFound, TemplateRefused
+from bridge.ledger import events
+from bridge.message import Message, State
+from bridge.outbox import reading, replay
+from bridge.outbox.enqueue import Request, store
+from bridge.routes.calendar_messages import plan
+from bridge.routes.incoming import Reader, meant, moment
+from bridge.web.hooks import reparse
+from bridge.web.intake import ask
+from bridge.web.parts import Parts
+from bridge.web.problems import of_answerable
+
+QUERY = ("state", "destination", "user_id", "event_id", "was_uncertain", "since", "until", "limit", "cursor")
+
+log = structlog.get_logger()
+
+
+def read_blueprint(parts: Parts) -> Blueprint:
+    blueprint = Blueprint("messages", __name__)
+    blueprint.before_request(parts.guard.needs("read"))
+
+    @blueprint.get("/v1/messages")
+    def list_messages() -> Response:
+        wanted = _filter(request.args)
+        with parts.database.read() as connection:
+            found, following = reading.listed(connection, wanted)
+        return jsonify({"messages": found, "next": None if following is None else str(following)})
+
+    @blueprint.get("/v1/messages/<message_id>")
+    def show_message(message_id: str) -> Response:
+        with parts.database.read() as connection:
+            found = reading.one(connection, message_id)
+        if found is None:
+            raise NotFound("There is no message with this id.")
+        return jsonify(found)
+
+    return blueprint
+
+
+def replay_blueprint(parts: Parts) -> Blueprint:
+    blueprint = Blueprint("replay", __name__)
+    blueprint.before_request(parts.guard.needs("operate"))
+
+    @blueprint.post("/v1/messages/<message_id>/replay")
+    def replay_message(message_id: str) -> Response:
+        force = _flag("force")
+        is_current = request.args.get("render", "") == "current"
+        with parts.database.read() as connection:
+            found = replay.settled(connection, message_id)
+        if found is None:
+            raise NotFound("There is no message with this id.")
+        message, payload = found
+        if is_current or not message.request:
+            return _render_again(parts, message, payload, force=force)
+        with parts.database.write() as connection:
+            state = replay.send_again(connection, message, clock(connection), force=force)
+            _doubt(connection, message)
+        return _replayed(message.id, state, [message.id])
+
+    return blueprint
+
+
+def _render_again(parts: Parts, message: Message, payload: dict[str, Any], *, force: bool) -> Response:
+    """What a template refused, or `render=current`: rendered with the version published now."""
+    now = datetime.now(UTC)
+    try:
+        call = reparse(parts, payload["route"], payload, now)
+        planned = plan(call, ask(parts, call), now, parts.settings.test_subscriptions)
+    except TemplateRefused as refusal:
+        with parts.database.write() as connection:
+            replay.refuse_again(connection, message, f"{refusal.cause}: {refusal.detail}")
+        return of_answerable(refusal, id=message.id)
+    first, rest = planned.messages[0], planned.messages[1:]
+    with parts.database.write() as connection:
+        now = clock(connection)
+        message = replay.rewrite(connection, message, first, now)
+        state = first.state
+        if state == State.ACCEPTED:
+            state = replay.send_again(connection, message, now, force=force)
+            _doubt(connection, message)
+        ids = [message.id]
+        if rest:
+            more = Request(rest, g.request_id, payload["inbound_key"], payload["route"], payload)
+            ids += store(connection, [more], now)[0].ids
+    return _replayed(message.id, state, ids)
+
+
+def _replayed(message_id: str, state: State, ids: list[str]) -> Response:
+    log.info("message.replayed", request_id=g.request_id, key=g.key_name, messages=ids, state=state)
+    body: dict[str, Any] = {"id": message_id, "state": state, "request_id": g.request_id}
+    if state == State.SUPERSEDED:
+        body["reason"] = replay.OVERTAKEN
+    if len(ids) > 1:
+        body["ids"] = ids
+    response = jsonify(body)
+    response.status_code = 202 if state == State.ACCEPTED else 200
+    return response
+
+
+def _doubt(connection: Any, message: Message) -> None:
+    """A replay is sent even where the ledger says that Rokt holds just this."""
+    if message.request.get("rokt_event_id"):
+        events.doubt(connection, (message.account_code, message.request["rokt_event_id"]))
+
+
+def _filter(args: Any) -> reading.Filter:
+    reader = Reader()
+    for name in args.keys() - set(QUERY):
+        reader.refuse(name[:60], f"is no filter; {meant(name, QUERY)}")
+    wanted = reading.Filter(
+        state=reader.read("state", _state, args.get("state")),
+        destination=args.get("destination") or None,
+        user_id=args.get("user_id") or None,
+        event_id=args.get("event_id") or None,
+        was_uncertain=reader.read("was_uncertain", _yes_no, args.get("was_uncertain")),
+        since=reader.read("since", _time, args.get("since")),
+        until=reader.read("until", _time, args.get("until")),
+        before=reader.read("cursor", _number, args.get("cursor")),
+        limit=min(reader.read("limit", _number, args.get("limit")) or 50, reading.MOST_LISTED),
+    )
+    reader.check()
+    return wanted
+
+
+def _state(given: str | None) -> State | None:
+    if not given:
+        return None
+    if given not in set(State):
+        raise InvalidValue(f"is no state; {meant(given, [str(s) for s in State])}")
+    return State(given)
+
+
+def _time(given: str | None) -> datetime | None:
+    # A plus that nobody encoded arrives as a blank.
+    return moment(given.replace(" 0", "+0")) if given else None
+
+
+def _number(given: str | None) -> int | None:
+    if not given:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < 19):
+        raise InvalidValue("must be a whole number, as an earlier answer gave it")
+    return int(given)
+
+
+def _yes_no(given: str | None) -> bool | None:
+    return {"true": True, "1": True, "false": False, "0": False}.get((given or "").lower())
+
+
+def _flag(name: str) -> bool:
+    value = request.args.get(name, "").lower()
+    if value not in ("", "0", "1", "true", "false"):
+        raise InvalidPayload.of(FieldError(name, "must be 1 or 0"))
+    return value in ("1", "true")
