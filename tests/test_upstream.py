@@ -294,12 +294,14 @@ class TestNotBegun:
 
     def test_a_server_that_is_silent_in_the_handshake(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.3)
+        begun_at = time.monotonic()
         with scripted_server(lambda line: line.pause() and None) as server:
             upstream = Upstream(f"https://127.0.0.1:{server.port}", None)
 
             with pytest.raises(NotBegun):
                 upstream.send("POST", "/", {})
 
+        assert time.monotonic() - begun_at < WIDE
         assert server.received == []
 
     def test_a_connection_that_was_reset_before_the_first_byte(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,6 +319,13 @@ class TestNotBegun:
                 upstream.send("POST", "/", {})
 
         assert len(server.received) == 1
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """What a traceback shows: the error, and what it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 HALF_HEADERS = b"HTTP/1.1 200 OK\r\nContent-Le"
@@ -413,15 +422,20 @@ class TestAnswerLost:
 
         assert time.monotonic() - begun_at < WIDE
 
-    def test_no_trouble_tells_the_address_or_the_body(self) -> None:
+    @pytest.mark.parametrize("trouble", [NotBegun, AnswerLost])
+    def test_no_trouble_tells_the_address_or_the_body(
+        self, trouble: type[UpstreamTrouble], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if trouble is NotBegun:
+            monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.0)
         with (
             scripted_server(once(lambda line: line.reset())) as server,
             upstream_of(server) as upstream,
-            pytest.raises(AnswerLost) as caught,
+            pytest.raises(trouble) as caught,
         ):
             upstream.send("DELETE", "/v1/event/ada@example.com", {"name": "Lovelace"})
 
-        told = "".join(repr(error) + str(error) for error in (caught.value, caught.value.__cause__))
+        told = "".join(repr(error) + str(error) for error in chain(caught.value))
         assert "ada@" not in told
         assert "Lovelace" not in told
 

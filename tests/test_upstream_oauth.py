@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,6 +199,32 @@ class TestOneToken:
             send(upstream)
 
         assert platform.tokens == 2
+
+    def test_a_renewal_that_hangs_costs_half_of_the_time_of_one_call(self, clock: Clock) -> None:
+        with platform_with(clock, call_seconds=1.0) as (platform, upstream):
+            send(upstream)
+            clock.now += 275
+            platform.gate.clear()
+
+            assert send(upstream) == 202
+
+        assert platform.used_tokens() == ["Bearer token-1"] * 2
+
+    def test_proxies_and_passwords_of_the_environment_are_not_used(
+        self, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login other password wrong\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+
+        with platform_with(clock) as (platform, upstream):
+            assert send(upstream) == 202
+
+        assert platform.sent_basic() == [f"id:{PLAIN}"]
 
 
 class TestA401:

@@ -130,14 +130,12 @@ class _HttpConnection(HTTPConnection):
         if self.sock is None:
             self.connect()
         self.sock.settimeout(left_until(here.deadline))
+        was_written, here.is_written = here.is_written, True
         try:
             super().send(data)
         except ConnectionError:
+            here.is_written = was_written
             raise
-        except BaseException:
-            here.is_written = True
-            raise
-        here.is_written = True
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 itself has it
         response = super().getresponse()

@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -399,6 +401,17 @@ class TestTheRecord:
         waiting.join(10)
 
         assert [call["path"] for call in found[0]] == ["/wanted"]
+
+    def test_waiting_does_not_hold_up_the_end(self) -> None:
+        begun_at = time.monotonic()
+        with ThreadPoolExecutor(1) as threads:
+            with running_sandbox() as sandbox:
+                waiting = threads.submit(sandbox.ask, "GET", "/sandbox/calls?wait=50&path=/x")
+                while not vars(sandbox.sandbox.record)["_changed"]._waiters:
+                    assert not waiting.done()
+            waiting.exception()
+
+        assert time.monotonic() - begun_at < 20
 
     def test_waiting_in_vain_ends(self, sandbox: SandboxUnderTest) -> None:
         assert sandbox.ask("GET", "/sandbox/calls?wait=0.05&path=/wanted") == (200, [])
