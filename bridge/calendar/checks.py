@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import Parameter, signature
@@ -32,7 +33,7 @@ BLOCKS: tuple[str, ...] = (
     "skip",
 )
 MAX_SOURCE = 65_536  # bytes
-MAX_NODES = 10_000
+MAX_NODES = 5_000
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Source:
     """One parsed file. `statements` are what its top level does: sets, macros and imports, but no text."""
 
     name: str
+    text: str
     tree: nodes.Template
     declaration: Declaration
     parent: str | None = None
@@ -77,6 +79,19 @@ def read_family(environment: Environment, name: str, sources: Mapping[str, str])
     for source in family.sources:
         _Check(source, family, stored).run()
     return family
+
+
+@contextmanager
+def syntax_faults(name: str, text: str) -> Iterator[None]:
+    """What Jinja or Python cannot compile becomes a TemplateFault of the file `name`."""
+    try:
+        yield
+    except TemplateSyntaxError as error:
+        words = _syntax(error.message or "", text, error.lineno)
+        raise TemplateFault(name, error.lineno, "template", "template syntax", words) from error
+    except (SyntaxError, RecursionError, MemoryError, ValueError, OverflowError) as error:
+        words = "something here is nested too deeply, or too long"
+        raise TemplateFault(name, None, "template", "template syntax", words) from error
 
 
 def stores(node: nodes.Node) -> set[str]:
@@ -118,26 +133,14 @@ def _read(environment: Environment, name: str, sources: Mapping[str, str]) -> So
             name, None, "template", "template syntax", f"it is longer than {MAX_SOURCE:,} bytes"
         )
     declaration = read_declaration(name, text)
-    try:
+    with syntax_faults(name, text):
         tree = environment.parse(text.removeprefix("\ufeff"), name)
         size = sum(1 for _ in walk(tree))
-    except TemplateSyntaxError as error:
-        raise TemplateFault(
-            name, error.lineno, "template", *_syntax(error.message or "", text, error.lineno)
-        ) from error
-    except (RecursionError, MemoryError, ValueError, OverflowError) as error:
-        raise too_deep(name) from error
     if size > MAX_NODES:
         raise TemplateFault(name, None, "template", "template syntax", "it is too long: take it apart")
-    source = Source(name, tree, declaration)
+    source = Source(name, text, tree, declaration)
     _read_top_level(source, sources)
     return source
-
-
-def too_deep(name: str) -> TemplateFault:
-    return TemplateFault(
-        name, None, "template", "template syntax", "something here is nested too deeply, or too long"
-    )
 
 
 def _read_top_level(source: Source, sources: Mapping[str, str]) -> None:
@@ -148,8 +151,6 @@ def _read_top_level(source: Source, sources: Mapping[str, str]) -> None:
                     source, node, "template", "shared piece", "a template extends one piece, not two"
                 )
             source.parent = _piece_name(source, node, node.template, sources)
-        elif isinstance(node, nodes.Block):
-            pass
         elif isinstance(
             node, (nodes.Assign, nodes.AssignBlock, nodes.If, nodes.For, nodes.With, nodes.Macro)
         ):
@@ -160,6 +161,10 @@ def _read_top_level(source: Source, sources: Mapping[str, str]) -> None:
         elif isinstance(node, (nodes.Import, nodes.FromImport)):
             source.statements.append(node)
     for block in source.tree.find_all(nodes.Block):
+        for extends in block.find_all(nodes.Extends):
+            raise _fault(
+                source, extends, "template", "template syntax", "an extends stands before the blocks"
+            )
         if block.name in source.blocks:
             raise _fault(
                 source, block, block.name, "template syntax", f'the block "{block.name}" is there twice'
@@ -376,23 +381,17 @@ _LIQUID_TAGS = {
 }
 
 
-def _syntax(message: str, text: str, line: int) -> tuple[str, str]:
-    """(cause, words) for what Jinja's parser says."""
+def _syntax(message: str, text: str, line: int) -> str:
+    """Words for what Jinja's parser says."""
     if found := _UNKNOWN_TAG.search(message):
         tag = found[1]
         hint = f": {_LIQUID_TAGS[tag]}" if tag in _LIQUID_TAGS else did_you_mean(tag, _TAGS)
         nesting = "" if hint or "nesting" not in message else f" here: {message.partition('. ')[2]}"
-        return "template syntax", f'there is no tag "{tag}"{nesting or hint}'
+        return f'there is no tag "{tag}"{nesting or hint}'
     lines = text.splitlines()
     written = lines[line - 1] if 0 < line <= len(lines) else ""
     if "${" in written:
-        return (
-            "template syntax",
-            "${…} is Braze's: write it in the webhook's body, and send its value as a variable",
-        )
+        return "${…} is Braze's: write it in the webhook's body, and send its value as a variable"
     if "got ':'" in message:
-        return (
-            "template syntax",
-            'a filter\'s argument stands in brackets, | date("%H:%M"), not behind a colon',
-        )
-    return "template syntax", message[:1].lower() + message[1:].rstrip(".")
+        return 'a filter\'s argument stands in brackets, | date("%H:%M"), not behind a colon'
+    return message[:1].lower() + message[1:].rstrip(".")

@@ -12,7 +12,9 @@ from jinja2.compiler import Frame
 from jinja2.idtracking import VAR_LOAD_RESOLVE
 from jinja2.runtime import Context
 
-from bridge.calendar.checks import BLOCKS, Family, Source, naming_pieces, stores, too_deep, walk
+from bridge.calendar.checks import BLOCKS, Family, Source, naming_pieces, stores, syntax_faults, walk
+from bridge.calendar.declarations import RESERVED
+from bridge.calendar.faults import TemplateFault
 from bridge.calendar.generator import Generator
 from bridge.calendar.reach import EACH, GLOBALS
 from bridge.calendar.sandbox import Sandbox
@@ -171,15 +173,19 @@ def _free_names(environment: Sandbox, family: Family) -> dict[str, tuple[str, in
         if source.name not in family.pieces:
             body = [*source.statements, *(block for block in _top_blocks(source) if id(block) in used)]
         names = _Names(environment)
-        try:
+        with syntax_faults(source.name, source.text):
             names.visit(_tree(environment, body))
-        except RecursionError as error:
-            raise too_deep(source.name) from error
         for part in body:
-            for node, _ in walk(part):
-                if isinstance(node, nodes.Name) and node.name in names.found - {*GLOBALS, "now"}:
+            for node, place in walk(part, part.name if isinstance(part, nodes.Block) else "template"):
+                if isinstance(node, nodes.Name) and node.name in names.found - _GIVEN:
+                    if node.name in RESERVED:
+                        words = f'"{node.name}" means nothing in this place'
+                        raise TemplateFault(source.name, node.lineno, place, "unknown name", words)
                     free.setdefault(node.name, (source.name, node.lineno))
     return free
+
+
+_GIVEN = {*GLOBALS, "now"}
 
 
 def _top_blocks(source: Source) -> list[nodes.Block]:
@@ -195,10 +201,8 @@ def _prepare(tree: nodes.Template) -> None:
 
 
 def _compile(environment: Sandbox, source: Source, body: list[nodes.Node]) -> jinja2.Template:
-    try:
+    with syntax_faults(source.name, source.text):
         code: Any = environment.compile(_tree(environment, body), source.name, source.name)
-    except (SyntaxError, RecursionError, MemoryError, ValueError, OverflowError) as error:
-        raise too_deep(source.name) from error
     return jinja2.Template.from_code(environment, code, {})
 
 

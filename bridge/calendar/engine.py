@@ -89,7 +89,6 @@ class Template:
         self._program = program
         # A name that is set somewhere may be sent too, but does not have to be.
         self._known = self.variables + _set_and_free(family, program, self.variables)
-        self._timezone = next(source for source in family.chain if "timezone" in source.blocks)
         binding.check_declared(self.variables)
         times = frozenset(v.name for v in self.variables if v.type == "time") | {"now"}
         for source, node in program.zone.nodes:
@@ -193,7 +192,7 @@ class Template:
         return TemplateFault(template, line, block, cause, words)
 
     def _fault(self, error: Exception, place: str) -> TemplateFault:
-        template, line = _place(error.__traceback__) or (self.name, None)
+        template, line = _place(error.__traceback__) or self._program.lines.get(place) or (self.name, None)
         if isinstance(error, UnknownName):
             known = {variable.name for variable in self._known} | self._program.stored
             name = str(error)

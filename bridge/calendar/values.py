@@ -168,7 +168,8 @@ def describe(value: object) -> str:
 
 def quoted(text: str) -> str:
     """A value within a sentence, cut."""
-    return f'"{text}"' if len(text) <= _LONGEST_ECHO else f'"{text[:_LONGEST_ECHO]}…"'
+    cut = text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "…"
+    return '"' + "".join(c if c.isprintable() else " " for c in cut) + '"'
 
 
 def number_text(number: int | Decimal | float) -> str:
