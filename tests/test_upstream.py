@@ -422,12 +422,21 @@ class TestAnswerLost:
 
         assert time.monotonic() - begun_at < WIDE
 
-    @pytest.mark.parametrize("scheme", ["http", "https"])
-    def test_no_trouble_tells_the_address_or_the_body(self, scheme: str) -> None:
-        with scripted_server(once(lambda line: line.send(b"noise\r\n\r\n"))) as server:
+    @pytest.mark.parametrize(
+        ("scheme", "script", "trouble"),
+        [
+            ("http", once(lambda line: line.send(b"noise\r\n\r\n")), AnswerLost),
+            ("https", lambda line: line.send(b"noise\r\n\r\n"), NotBegun),
+        ],
+        ids=["http", "https"],
+    )
+    def test_no_trouble_tells_the_address_or_the_body(
+        self, scheme: str, script: Script, trouble: type[UpstreamTrouble]
+    ) -> None:
+        with scripted_server(script) as server:
             upstream = Upstream(f"{scheme}://127.0.0.1:{server.port}", None, allow_http=True)
 
-            with pytest.raises(AnswerLost if scheme == "http" else NotBegun) as caught:
+            with pytest.raises(trouble) as caught:
                 upstream.send("DELETE", "/v1/event/ada@example.com", {"name": "Lovelace"})
 
         told = "".join(repr(error) + str(error) for error in chain(caught.value))
