@@ -15,7 +15,7 @@ from bridge.calendar.zones import use_pinned_tzdata
 from bridge.database import Database
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
-from bridge.web import guard, hooks, messages, open, problems
+from bridge.web import guard, hooks, messages, problems, unguarded
 from bridge.web.parts import MOST_WAITING, Parts
 
 MOST_BYTES = 1024 * 1024  # of a request's body
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.after_request(_tell_request_id)
     problems.register(app)
     for blueprint in (
-        open.blueprint(parts),
+        unguarded.blueprint(parts),
         guard.token_blueprint(parts.guard),
         hooks.blueprint(parts),
         messages.read_blueprint(parts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
-from bridge.database import Database
+from bridge.database import UNAVAILABLE, Database
+from bridge.errors import SettingsInvalid
 from bridge.outbox.tables import key_of
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -39,6 +41,21 @@ def is_current(connection: Connection) -> bool:
     scripts = ScriptDirectory.from_config(_config())
     known = {script.revision for script in scripts.walk_revisions()}
     return stands is not None and (stands == scripts.get_current_head() or stands not in known)
+
+
+def wait_until_current(database: Database, seconds: float = 120.0) -> None:
+    """A worker may be started before the release step is through. Errors: SettingsInvalid when it never is."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with database.read() as connection:
+                if is_current(connection):
+                    return
+        except UNAVAILABLE:
+            pass  # it may be on its way
+        if time.monotonic() >= until:
+            raise SettingsInvalid(["the database is not at this release: run `python -m bridge migrate`"])
+        time.sleep(0.5)
 
 
 @contextmanager

@@ -40,11 +40,10 @@ def settled(connection: Connection, message_id: str) -> tuple[Message, dict[str,
 def send_again(connection: Connection, message: Message, now: datetime, *, force: bool) -> State:
     """Put a message back in its place. Where a later one of its line was delivered it is superseded instead."""
     lock_keys(connection, [message.line])
-    state = connection.scalar(
-        sa.select(messages.c.state).where(messages.c.seq == message.seq).with_for_update()
-    )
-    if State(state) not in SETTLED:
-        return State(state)  # somebody else was faster
+    locked = sa.select(messages.c.state).where(messages.c.seq == message.seq).with_for_update()
+    state = State(connection.execute(locked).scalar_one())
+    if state not in SETTLED:
+        return state  # somebody else was faster
     later = sa.select(messages.c.seq).where(
         messages.c.line == message.line, messages.c.seq > message.seq, messages.c.state == State.DELIVERED
     )

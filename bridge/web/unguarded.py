@@ -12,7 +12,7 @@ from bridge.web.parts import Parts
 
 
 def blueprint(parts: Parts) -> Blueprint:
-    blueprint = Blueprint("open", __name__)
+    blueprint = Blueprint("unguarded", __name__)
 
     @blueprint.get("/healthz")
     def healthz() -> Response:

@@ -1,0 +1,265 @@
+"""The command line: python -m bridge COMMAND."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bridge import __version__
+from bridge.errors import Answerable, BridgeError, InvalidValue, SettingsInvalid
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0, or 1 with words on standard error, or 2 for a wrong call."""
+    given = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = given.command
+    try:
+        return command(given)
+    except SettingsInvalid as faults:
+        print(f"The environment is not right:\n{faults}", file=sys.stderr)
+    except BridgeError as wrong:
+        print(wrong, file=sys.stderr)
+    except BrokenPipeError:
+        sys.stderr.close()
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bridge", description="The Braze–Rokt bridge.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=words, description=words)
+        sub.set_defaults(command=command)
+        return sub
+
+    add("run", _run, "web, worker and sandbox on this machine, without credentials")
+    add("migrate", _migrate, "bring the database to this release; publish the files of templates/")
+    add("worker", _worker, "deliver what the outbox holds, until SIGTERM")
+    check = add(
+        "check", _check, "tell every fault of settings and database; with --connect ask each upstream"
+    )
+    check.add_argument(
+        "--connect", action="store_true", help="one authenticated call to each configured upstream"
+    )
+    sandbox = add("sandbox", _sandbox, "stand-ins for Rokt and Braze, with faults to switch on")
+    sandbox.add_argument("--port", type=int, default=8100)
+    add("demo", _demo, "walk the whole path on a temporary database, and check what arrived")
+    render = add("render", _render, "render a template of templates/ with the variables of a JSON file")
+    render.add_argument("template")
+    render.add_argument(
+        "--data", required=True, metavar="FILE", help='JSON: the variables; "-" reads standard input'
+    )
+    messages = add("messages", lambda _given: 2, "list, show or replay messages")
+    kinds = messages.add_subparsers(required=True, metavar="list|show|replay")
+    listing = kinds.add_parser("list", help="the newest first")
+    listing.set_defaults(command=_list_messages)
+    for name in ("state", "destination", "user-id", "event-id"):
+        listing.add_argument(f"--{name}")
+    listing.add_argument("--limit", type=int, default=50)
+    show = kinds.add_parser("show", help="one message with its attempts")
+    show.set_defaults(command=_show_message)
+    show.add_argument("id")
+    again = kinds.add_parser("replay", help="send a settled message again")
+    again.set_defaults(command=_replay_message)
+    again.add_argument("id")
+    again.add_argument(
+        "--render", choices=["current"], help="render its payload with the version published now"
+    )
+    again.add_argument("--force", action="store_true", help="even if a later one of its event was delivered")
+    add("hash-password", _hash_password, "read a password and print the hash for CONSOLE_USERS")
+    return parser
+
+
+def _settings(*, is_web: bool = False) -> Any:
+    from bridge.settings import Settings
+
+    return Settings.from_env(os.environ, is_web=is_web)
+
+
+def _run(_given: argparse.Namespace) -> int:
+    from bridge.local import run
+
+    return run(port=int(os.environ.get("PORT", "8000")))
+
+
+def _migrate(_given: argparse.Namespace) -> int:
+    from bridge import log, schema
+    from bridge.calendar.templates import publish_files
+    from bridge.database import Database
+
+    settings = _settings()
+    log.set_up(is_development=settings.is_development)
+    database = Database(settings.database_url)
+    revision = schema.migrate(database)
+    with database.write() as connection:
+        faults = publish_files(connection)
+    database.close()
+    print(f"The database is at revision {revision}.")
+    for fault in faults:
+        print(f"Not published: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _worker(_given: argparse.Namespace) -> int:
+    from bridge import log, schema
+    from bridge.calendar.zones import use_pinned_tzdata
+    from bridge.database import Database
+    from bridge.destinations import configured
+    from bridge.worker import Worker
+
+    settings = _settings()
+    use_pinned_tzdata()
+    log.set_up(is_development=settings.is_development)
+    database = Database(settings.database_url, readers=1)
+    schema.wait_until_current(database)
+    destinations = configured(settings)
+    if not destinations:
+        print("No destination is configured: the worker has nothing to do. See `check`.", file=sys.stderr)
+    worker = Worker(database, destinations, settings.retry_for)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+    for destination in destinations:
+        destination.close()
+    database.close()
+    return 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    from bridge import schema
+    from bridge.database import UNAVAILABLE, Database
+    from bridge.destinations import DESTINATIONS, configured
+    from bridge.errors import UpstreamTrouble
+
+    faults: list[str] = []
+    try:
+        settings = _settings(is_web=True)
+    except SettingsInvalid as wrong:
+        print(f"The environment is not right:\n{wrong}", file=sys.stderr)
+        return 1
+    database = Database(settings.database_url)
+    try:
+        with database.read() as connection:
+            if not schema.is_current(connection):
+                faults.append("the database is older than this release: run `python -m bridge migrate`")
+    except UNAVAILABLE as down:
+        faults.append(f"the database is not reachable ({type(down.__cause__ or down).__name__})")
+    database.close()
+    destinations = {destination.name: destination for destination in configured(settings)}
+    for name in DESTINATIONS:
+        print(f"{name}: {'configured' if name in destinations else 'off, its variables are not set'}")
+    for name, destination in destinations.items() if given.connect else ():
+        try:
+            for account, words in destination.check().items():
+                print(f"{name}{f' ({account})' if account else ''}: {words}")
+        except UpstreamTrouble as trouble:
+            faults.append(f"{name}: {trouble}")
+        destination.close()
+    for fault in faults:
+        print(f"- {fault}", file=sys.stderr)
+    print("Everything is as it should be." if not faults else "", end="\n" if not faults else "")
+    return 1 if faults else 0
+
+
+def _sandbox(given: argparse.Namespace) -> int:
+    from bridge.sandbox import serve
+
+    serve(given.port)
+    return 0
+
+
+def _demo(_given: argparse.Namespace) -> int:
+    from bridge.demo import demo
+
+    return demo()
+
+
+def _render(given: argparse.Namespace) -> int:
+    from bridge.calendar.engine import compile_template
+    from bridge.calendar.event import CalendarEvent, parse_fields
+    from bridge.calendar.templates import FOLDER
+
+    try:
+        text = sys.stdin.read() if given.data == "-" else Path(given.data).read_text("utf-8")
+        variables = json.loads(text)
+    except (OSError, ValueError) as wrong:
+        raise InvalidValue(f"{given.data} cannot be read as JSON: {wrong}") from wrong
+    if not isinstance(variables, dict):
+        raise InvalidValue(f"{given.data} holds no object of variables")
+    name = Path(given.template).name.removesuffix(".jinja")
+    sources = {path.stem: path.read_text("utf-8") for path in FOLDER.glob("*.jinja")}
+    rendered = compile_template(name, sources).render(variables, datetime.now(UTC))
+    if rendered.skip is not None:
+        print(json.dumps({"skip": rendered.skip}, ensure_ascii=False))
+        return 0
+    fields = {k: v for k, v in rendered.fields.items() if k not in ("event_id", "calendar", "expires")}
+    try:
+        event = CalendarEvent.of(parse_fields(fields, prefix=""), prefix="")
+    except Answerable as wrong:
+        raise InvalidValue(f"{name}.jinja: {wrong.detail}") from wrong
+    print(
+        json.dumps(
+            {"event": event.rokt(f"{rendered.fields['event_id']}_{{user_id}}")}, indent=2, ensure_ascii=False
+        )
+    )
+    for warning in event.warnings():
+        print(f"Warning: {warning}", file=sys.stderr)
+    return 0
+
+
+def _list_messages(given: argparse.Namespace) -> int:
+    query = {
+        "state": given.state,
+        "destination": given.destination,
+        "user_id": given.user_id,
+        "event_id": given.event_id,
+        "limit": str(given.limit),
+    }
+    return _call("GET", "/v1/messages", {k: v for k, v in query.items() if v})
+
+
+def _show_message(given: argparse.Namespace) -> int:
+    return _call("GET", f"/v1/messages/{given.id}", {})
+
+
+def _replay_message(given: argparse.Namespace) -> int:
+    query = {"render": given.render or "", "force": "1" if given.force else ""}
+    return _call("POST", f"/v1/messages/{given.id}/replay", {k: v for k, v in query.items() if v})
+
+
+def _call(method: str, path: str, query: dict[str, str]) -> int:
+    """Ask the application itself, in this process, as its operator: the same answers as the API's."""
+    from bridge.app import create_app
+    from bridge.settings import InboundKey, Secret
+
+    settings = _settings()
+    operator = InboundKey("command line", Secret(os.urandom(16).hex()), frozenset({"read", "operate"}))
+    app = create_app(replace(settings, keys=(operator,)))
+    headers = {"Authorization": f"Bearer {operator.secret.reveal()}"}
+    answer = app.test_client().open(path, method=method, query_string=query, headers=headers)
+    parts = app.extensions["bridge"]
+    parts.inbox.close()
+    parts.database.close()
+    print(json.dumps(answer.get_json(), indent=2, ensure_ascii=False))
+    return 0 if answer.status_code < 400 else 1
+
+
+def _hash_password(_given: argparse.Namespace) -> int:
+    from werkzeug.security import generate_password_hash
+
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if len(password) < 8:
+        raise InvalidValue("A password needs 8 characters at least.")
+    print(generate_password_hash(password, method="scrypt"))
+    return 0

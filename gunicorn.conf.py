@@ -1,0 +1,32 @@
+"""gunicorn's settings for the web process: threads, because a webhook mostly waits for a commit."""
+
+import os
+
+from bridge.web.parts import THREADS
+
+bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
+worker_class = "gthread"
+threads = THREADS
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+preload_app = True
+# Without it the kernel may hand every connection of two workers to one of them.
+reuse_port = True
+# Heroku's router closes idle connections at 90 s; ours must outlive its.
+keepalive = 95
+# SIGKILL comes 30 s after SIGTERM there.
+graceful_timeout = 25
+timeout = 60
+control_socket_disable = True
+accesslog = None
+loglevel = "warning"
+limit_request_line = 8190
+limit_request_field_size = 16380
+limit_request_fields = 100
+
+
+def worker_exit(server, worker):
+    """Write what was asked for before the process goes."""
+    parts = worker.app.callable.extensions.get("bridge") if worker.app.callable else None
+    if parts is not None:
+        parts.inbox.close()
+        parts.database.close()
