@@ -20,10 +20,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from servers import Line, Script, ScriptedServer, always, http, once, scripted_server
 
 from bridge.errors import AnswerLost, InvalidValue, NotBegun, UpstreamTrouble
 from bridge.upstream import ANSWER_LIMIT, Answer, Upstream, connections
-from tests.servers import Line, Script, ScriptedServer, always, http, once, scripted_server
 
 SHORT = 0.6
 """Seconds for calls that are to end by their deadline."""

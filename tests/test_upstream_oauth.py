@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import Line, ScriptedServer, http, scripted_server
 
 from bridge.errors import CredentialRefused, InvalidValue, NotBegun, UpstreamTrouble
 from bridge.upstream import OAuth2ClientCredentials, Upstream
-from tests.servers import Line, ScriptedServer, http, scripted_server
 
 PLAIN = "s3cret"
 

@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-
-from tests.servers import SandboxUnderTest, running_sandbox
+from servers import SandboxUnderTest, running_sandbox
 
 TRACK = {"attributes": [{"external_id": "u-1"}]}
 KEY = {"Content-Type": "application/json", "Authorization": "Bearer key"}

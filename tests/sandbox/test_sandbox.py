@@ -17,9 +17,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from servers import SandboxUnderTest, running_sandbox
 
 from bridge.sandbox import record
-from tests.servers import SandboxUnderTest, running_sandbox
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
