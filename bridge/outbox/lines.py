@@ -255,7 +255,7 @@ def expire(connection: Connection, now: datetime) -> list[Message]:
 def _due(destination: str, now: datetime | None) -> list[sa.ColumnElement[bool]]:
     conditions = [
         waiting.c.destination == destination,
-        waiting.c.is_head.is_(sa.true()),
+        waiting.c.is_head,
         waiting.c.call_id.is_(None),
     ]
     return conditions if now is None else [*conditions, waiting.c.due_at <= now]

@@ -91,9 +91,7 @@ def shown(connection: Connection, seqs: Sequence[int]) -> list[dict[str, Any]]:
         )
         .outerjoin(bodies, bodies.c.seq == messages.c.seq)
         .outerjoin(waiting, waiting.c.seq == messages.c.seq)
-        .outerjoin(
-            head, sa.and_(head.c.line == waiting.c.line, head.c.is_head, waiting.c.is_head.is_(sa.false()))
-        )
+        .outerjoin(head, sa.and_(head.c.line == waiting.c.line, head.c.is_head, sa.not_(waiting.c.is_head)))
         .outerjoin(first, first.c.seq == head.c.seq)
         .where(messages.c.seq.in_(seqs))
     )

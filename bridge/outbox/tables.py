@@ -86,17 +86,21 @@ waiting = Table(
     Column("expires_at", UtcDateTime),
     Column("call_id", String(36)),
 )
-_is_head = waiting.c.is_head.is_(sa.true())
-_is_free_head = sa.and_(_is_head, waiting.c.call_id.is_(None))
-Index("waiting_heads", waiting.c.line, unique=True, postgresql_where=_is_head, sqlite_where=_is_head)
+Index(
+    "waiting_heads",
+    waiting.c.line,
+    unique=True,
+    postgresql_where=sa.text("is_head"),
+    sqlite_where=sa.text("is_head = 1"),
+)
 Index(
     "waiting_due",
     waiting.c.destination,
     waiting.c.priority,
     waiting.c.due_at,
     waiting.c.seq,
-    postgresql_where=_is_free_head,
-    sqlite_where=_is_free_head,
+    postgresql_where=sa.text("is_head AND call_id IS NULL"),
+    sqlite_where=sa.text("is_head = 1 AND call_id IS NULL"),
 )
 Index("waiting_by_line", waiting.c.line, waiting.c.seq)
 _is_claimed = waiting.c.call_id.is_not(None)

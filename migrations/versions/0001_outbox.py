@@ -185,8 +185,8 @@ def upgrade() -> None:
         "waiting",
         ["destination", "priority", "due_at", "seq"],
         unique=False,
-        postgresql_where=sa.text("is_head IS 1 AND call_id IS NULL"),
-        sqlite_where=sa.text("is_head IS 1 AND call_id IS NULL"),
+        postgresql_where=sa.text("is_head AND call_id IS NULL"),
+        sqlite_where=sa.text("is_head = 1 AND call_id IS NULL"),
     )
     op.create_index(
         "waiting_expiring",
@@ -201,8 +201,8 @@ def upgrade() -> None:
         "waiting",
         ["line"],
         unique=True,
-        postgresql_where=sa.text("is_head IS 1"),
-        sqlite_where=sa.text("is_head IS 1"),
+        postgresql_where=sa.text("is_head"),
+        sqlite_where=sa.text("is_head = 1"),
     )
     if op.get_context().dialect.name == "postgresql":
         # Rows of `waiting` live for milliseconds: room for updates in place, and vacuum long before the default.
