@@ -99,7 +99,9 @@ class TemplateRefused(Answerable):
     status, title = 422, "The template refused this"
 
     def __init__(self, cause: str, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{e.field}: {e.message}" if e.field else e.message for e in errors), errors)
+        super().__init__(
+            "; ".join(f"{e.field}: {e.message}" if e.field else e.message for e in errors), errors
+        )
         self.cause = cause
 
 
