@@ -78,7 +78,8 @@ def running(port: int, sandbox_port: int, database_url: str, *, quiet: bool = Fa
         "PYTHONUNBUFFERED": "1",
     }
     bridge = [sys.executable, "-m", "bridge"]
-    subprocess.run([*bridge, "migrate"], env=environ, check=True, stdout=subprocess.DEVNULL)
+    noise = subprocess.DEVNULL if quiet else None
+    subprocess.run([*bridge, "migrate"], env=environ, check=True, stdout=subprocess.DEVNULL, stderr=noise)
     gunicorn = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}"]
     commands = {
         "sandbox": [*bridge, "sandbox", "--port", str(sandbox_port)],

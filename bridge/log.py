@@ -10,7 +10,9 @@ import structlog
 
 def set_up(*, is_development: bool) -> None:
     """Once for each process, at its start. Nothing personal and no secret is ever handed to a logger."""
-    renderer = structlog.dev.ConsoleRenderer() if is_development else structlog.processors.JSONRenderer()
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if is_development:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
