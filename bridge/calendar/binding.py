@@ -65,6 +65,8 @@ def bind(
         name = variable.name
         if needed is not None and name not in needed:
             continue
+        if name not in given and not variable.is_declared and not variable.required:
+            continue
         raw = given.get(name)
         if is_blank(raw):
             if variable.required:

@@ -335,6 +335,7 @@ def _parameters(key: str) -> tuple[str, ...]:
 
 
 _UNKNOWN_TAG = re.compile(r"unknown tag '(\w+)'")
+_OPEN_TAG = re.compile(r"needs to be closed is '(\w+)'")
 _TAGS = (
     *(
         "if",
@@ -385,9 +386,15 @@ def _syntax(message: str, text: str, line: int) -> str:
     """Words for what Jinja's parser says."""
     if found := _UNKNOWN_TAG.search(message):
         tag = found[1]
-        hint = f": {_LIQUID_TAGS[tag]}" if tag in _LIQUID_TAGS else did_you_mean(tag, _TAGS)
-        nesting = "" if hint or "nesting" not in message else f" here: {message.partition('. ')[2]}"
-        return f'there is no tag "{tag}"{nesting or hint}'
+        if tag in _TAGS:
+            open_tag = _OPEN_TAG.search(message)
+            missing = (
+                f": {{% end{open_tag[1]} %}} is missing before it" if open_tag else ": nothing is open there"
+            )
+            return f'the tag "{tag}" stands in the wrong place{missing}'
+        return f'there is no tag "{tag}"' + (
+            f": {_LIQUID_TAGS[tag]}" if tag in _LIQUID_TAGS else did_you_mean(tag, _TAGS)
+        )
     lines = text.splitlines()
     written = lines[line - 1] if 0 < line <= len(lines) else ""
     if "${" in written:

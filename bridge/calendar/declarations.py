@@ -56,6 +56,8 @@ def read_declaration(template: str, source: str) -> Declaration:
     lines = [(first_line + n, line.strip()) for n, line in enumerate(match[1].split("\n"))]
     while lines and not lines[0][1]:
         del lines[0]
+    while lines and not lines[-1][1]:
+        del lines[-1]
     head = 0
     while head < len(lines) and lines[head][1]:
         head += 1

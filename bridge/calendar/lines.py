@@ -72,5 +72,5 @@ def _end_text(parts: list[str], start: int) -> None:
     """Drop the last line when it holds nothing but the closing tag, and the line break before it."""
     if all(part.isspace() for part in parts[start:]):
         del parts[start:]
-        if parts and parts[-1] is TAG_LINE_END:
-            parts.pop()
+        if parts:
+            parts[-1] = parts[-1].removesuffix("\n")
