@@ -1,0 +1,99 @@
+"""The bridge's own processes for tests: a real gunicorn and a real worker, to be killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "test-key"
+
+
+@dataclass
+class Processes:
+    """One web and one worker on a database, delivering to `rokt_url`."""
+
+    database_url: str
+    rokt_url: str
+    port: int
+    environ: dict[str, str] = field(default_factory=dict)
+    web: subprocess.Popen[bytes] | None = None
+    worker: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start_web(self) -> None:
+        gunicorn = [
+            "gunicorn",
+            "-c",
+            "gunicorn.conf.py",
+            "--bind",
+            f"127.0.0.1:{self.port}",
+            "bridge.app:create_app()",
+        ]
+        self.web = self._start("-m", *gunicorn)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("the web process did not answer within 20 s")
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        self.worker = self._start("-m", "bridge", "worker")
+        return self.worker
+
+    def kill(self, process: subprocess.Popen[bytes] | None) -> None:
+        """SIGKILL, gunicorn's children included."""
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def stop(self) -> None:
+        for process in (self.web, self.worker):
+            self.kill(process)
+
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        environ = os.environ | {
+            "BRIDGE_ENV": "development",
+            "BRIDGE_TOKENS": f"test:{KEY}",
+            "DATABASE_URL": self.database_url,
+            "ROKT_CALENDAR_URL": self.rokt_url,
+            "ROKT_CALENDAR_CLIENT_ID": "id",
+            "ROKT_CALENDAR_CLIENT_SECRET": "secret",
+        }
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environ | self.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+@contextmanager
+def running_bridge(database_url: str, rokt_url: str, **environ: str) -> Iterator[Processes]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = Processes(database_url, rokt_url, port, environ)
+    try:
+        processes.start_web()
+        processes.start_worker()
+        yield processes
+    finally:
+        processes.stop()

@@ -1,0 +1,166 @@
+"""Every process is killed in the middle of a thousand events: nothing is lost and nothing overtakes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import sqlalchemy as sa
+from processes import KEY, Processes, running_bridge
+from servers import SandboxUnderTest, running_sandbox
+
+from bridge.database import Database
+from bridge.outbox.tables import calls, messages, waiting
+
+KEYS = 50
+EVENTS_OF_A_KEY = 20
+DELIVERED_WITHIN = 90.0  # seconds; a killed worker's calls are taken over after twenty
+
+
+def test_kill_9_of_web_and_worker_loses_nothing_and_keeps_each_keys_order(database_url: str) -> None:
+    with running_sandbox() as rokt, running_bridge(database_url, rokt.url) as bridge:
+        rokt.fault(path="/v1/subscriptionevent", delay=0.05)  # so that every kill meets calls in flight
+        accepted = _send_while_killing(bridge, rokt)
+
+        _wait_until_empty(database_url)
+
+        assert accepted == KEYS * EVENTS_OF_A_KEY
+        arrivals, repeats = _first_arrivals(rokt)
+        assert set(arrivals) == {f"event_{key}_u" for key in range(KEYS)}
+        for numbers in arrivals.values():
+            assert numbers == list(range(EVENTS_OF_A_KEY))
+        uncertain = _was_uncertain(database_url)
+        assert 1 <= uncertain <= 32  # what was in flight when the worker was killed
+        assert repeats <= uncertain
+        assert _states(database_url) == {"delivered": KEYS * EVENTS_OF_A_KEY}
+
+
+def _send_while_killing(bridge: Processes, rokt: SandboxUnderTest) -> int:
+    """Fifty senders, each in its own order, repeating as Braze does; meanwhile each process is killed once."""
+    done = _Counter()
+    with ThreadPoolExecutor(17) as senders:
+        sent = [senders.submit(_send_key, bridge, key, done) for key in range(KEYS)]
+        done.wait_for(KEYS * EVENTS_OF_A_KEY // 4)
+        bridge.kill(bridge.web)
+        bridge.start_web()
+        _wait_for(lambda: len(rokt.calls("/v1/subscriptionevent")) > KEYS)
+        bridge.kill(bridge.worker)
+        bridge.start_worker()
+        return sum(future.result() for future in sent)
+
+
+def _send_key(bridge: Processes, key: int, done: _Counter) -> int:
+    accepted = 0
+    for number in range(EVENTS_OF_A_KEY):
+        body = {
+            "action": "create" if number == 0 else "update",
+            "user_id": "u",
+            "account_code": "brazetest",
+            "subscription_ids": [f"id-{key}"],
+            "idempotency_key": f"{key}-{number}",
+            "event": {
+                "event_id": f"event_{key}",
+                "title": str(number),
+                "start": "2030-01-01T10:00",
+                "timezone": "Eastern Standard Time",
+            },
+        }
+        while _post(bridge, body) not in (200, 202):
+            time.sleep(0.1)
+        accepted += 1
+        done.add()
+    return accepted
+
+
+def _post(bridge: Processes, body: dict[str, object]) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=10)
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    try:
+        connection.request("POST", "/v1/calendar/events", json.dumps(body), headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def _wait_for(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + DELIVERED_WITHIN
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _wait_until_empty(database_url: str) -> None:
+    database = Database(database_url)
+    until = time.monotonic() + DELIVERED_WITHIN
+    try:
+        while time.monotonic() < until:
+            with database.read() as connection:
+                left = connection.scalar(sa.select(sa.func.count()).select_from(waiting))
+                left = (left or 0) + (connection.scalar(sa.select(sa.func.count()).select_from(calls)) or 0)
+            if not left:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"{left} messages and calls are left after {DELIVERED_WITHIN} s")
+    finally:
+        database.close()
+
+
+def _first_arrivals(rokt: SandboxUnderTest) -> tuple[dict[str, list[int]], int]:
+    """The numbers of each key in the order of their first arrival, and how many arrived again."""
+    arrivals: dict[str, list[int]] = defaultdict(list)
+    repeats = 0
+    for call in rokt.calls("/v1/subscriptionevent"):
+        event = call["body"]["event"]
+        number = int(event["title"])
+        if number in arrivals[event["eventId"]]:
+            repeats += 1
+        else:
+            arrivals[event["eventId"]].append(number)
+    return dict(arrivals), repeats
+
+
+def _was_uncertain(database_url: str) -> int:
+    return _count(
+        database_url, sa.select(sa.func.count()).select_from(messages).where(messages.c.was_uncertain)
+    )
+
+
+def _count(database_url: str, query: sa.Select[tuple[int]]) -> int:
+    database = Database(database_url)
+    with database.read() as connection:
+        found = connection.scalar(query) or 0
+    database.close()
+    return found
+
+
+def _states(database_url: str) -> dict[str, int]:
+    database = Database(database_url)
+    with database.read() as connection:
+        rows = connection.execute(
+            sa.select(messages.c.state, sa.func.count()).group_by(messages.c.state)
+        ).all()
+    database.close()
+    return {row[0]: row[1] for row in rows}
+
+
+class _Counter:
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def add(self) -> None:
+        with self._changed:
+            self._count += 1
+            self._changed.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._count >= count, timeout=60):
+                raise AssertionError(f"only {self._count} of {count} were accepted within 60 s")
