@@ -94,7 +94,7 @@ def made(value: object) -> object:
     elif kind is int or kind is Decimal:
         _check_number(value)  # type: ignore[arg-type]
     elif kind in _CONTAINERS:
-        current().spend(_count(value, MAX_ITEMS))
+        current().spend(_WEIGHT * _count(value, MAX_ITEMS))
     return value
 
 
@@ -111,6 +111,7 @@ def check_count(count: int) -> None:
 
 
 _CONTAINERS = (list, tuple, dict)
+_WEIGHT = 16  # an item takes about as much memory as so many characters
 
 
 def _check_number(value: int | Decimal) -> None:

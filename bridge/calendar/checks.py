@@ -1,218 +1,25 @@
-"""What can be said of a template before it runs: its blocks, its shared pieces, its filters and names."""
+"""What can be said of a template before it runs: its blocks, filters, tests, functions and names."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
-from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2 import nodes
 
-from bridge.calendar.declarations import Declaration, read_declaration
 from bridge.calendar.faults import TemplateFault, did_you_mean
 from bridge.calendar.filters import FILTERS, INSTEAD, TESTS
 from bridge.calendar.reach import GLOBALS
-
-BLOCKS: tuple[str, ...] = (
-    "event_id",
-    "title",
-    "description",
-    "location",
-    "start",
-    "end",
-    "all_day",
-    "timezone",
-    "notify_before",
-    "visible_from",
-    "calendar",
-    "expires",
-    "skip",
-)
-MAX_SOURCE = 65_536  # bytes
-MAX_NODES = 5_000
+from bridge.calendar.sources import BLOCKS, Family, Source, fault_at, stores, walk
 
 
-@dataclass
-class Source:
-    """One parsed file. `statements` are what its top level does: sets, macros and imports, but no text."""
-
-    name: str
-    text: str
-    tree: nodes.Template
-    declaration: Declaration
-    parent: str | None = None
-    blocks: dict[str, nodes.Block] = field(default_factory=dict)
-    statements: list[nodes.Node] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Family:
-    """A template, the pieces that it extends, nearest first, and the pieces that any of them includes or imports."""
-
-    chain: list[Source]
-    pieces: dict[str, Source]
-
-    @property
-    def sources(self) -> list[Source]:
-        return [*self.chain, *self.pieces.values()]
-
-
-def read_family(environment: Environment, name: str, sources: Mapping[str, str]) -> Family:
-    """`name` with all that it needs, checked. TemplateFault with the first mistake."""
-    chain = [_read(environment, name, sources)]
-    while (parent := chain[-1].parent) is not None:
-        if parent in [source.name for source in chain]:
-            raise _fault(
-                chain[-1], nodes.Const(None, lineno=1), "template", "shared piece", "it extends itself"
-            )
-        chain.append(_read(environment, parent, sources))
-    family = Family(chain, {})
-    for source in chain:
-        _read_pieces(environment, source, sources, family, (source.name,))
+def check_family(family: Family) -> None:
+    """Errors: TemplateFault with the first mistake and the nearest right name."""
     _check_blocks(family)
     stored = {stored for source in family.sources for stored in stores(source.tree)}
     for source in family.sources:
         _Check(source, family, stored).run()
-    return family
-
-
-@contextmanager
-def syntax_faults(name: str, text: str) -> Iterator[None]:
-    """What Jinja or Python cannot compile becomes a TemplateFault of the file `name`."""
-    try:
-        yield
-    except TemplateSyntaxError as error:
-        words = _syntax(error.message or "", text, error.lineno)
-        raise TemplateFault(name, error.lineno, "template", "template syntax", words) from error
-    except (SyntaxError, RecursionError, MemoryError, ValueError, OverflowError) as error:
-        words = "something here is nested too deeply, or too long"
-        raise TemplateFault(name, None, "template", "template syntax", words) from error
-
-
-def stores(node: nodes.Node) -> set[str]:
-    """The names that a node gives a value to."""
-    names = {name.name for name in node.find_all(nodes.Name) if name.ctx != "load"}
-    names |= {ref.name for ref in node.find_all(nodes.NSRef)}
-    names |= {macro.name for macro in node.find_all(nodes.Macro)}
-    names |= {imported.target for imported in node.find_all(nodes.Import)}
-    for imported in node.find_all(nodes.FromImport):
-        names |= {name if isinstance(name, str) else name[1] for name in imported.names}
-    if isinstance(node, nodes.Macro):
-        names.add(node.name)
-    elif isinstance(node, nodes.Import):
-        names.add(node.target)
-    elif isinstance(node, nodes.FromImport):
-        names |= {name if isinstance(name, str) else name[1] for name in node.names}
-    return names
-
-
-def naming_pieces(tree: nodes.Node) -> Iterator[nodes.Include | nodes.Import | nodes.FromImport]:
-    """The tags that name a shared piece, but for `{% extends %}`."""
-    for node, _ in walk(tree):
-        if isinstance(node, (nodes.Include, nodes.Import, nodes.FromImport)):
-            yield node
-
-
-def walk(node: nodes.Node, place: str = "template") -> Iterator[tuple[nodes.Node, str]]:
-    """Every node with the field that it belongs to."""
-    yield node, place
-    for child in node.iter_child_nodes():
-        is_field = isinstance(child, nodes.Block) and child.name in BLOCKS
-        yield from walk(child, child.name if is_field else place)  # type: ignore[attr-defined]
-
-
-def _read(environment: Environment, name: str, sources: Mapping[str, str]) -> Source:
-    text = sources[name]
-    if len(text.encode("utf-8", "replace")) > MAX_SOURCE:
-        raise TemplateFault(
-            name, None, "template", "template syntax", f"it is longer than {MAX_SOURCE:,} bytes"
-        )
-    declaration = read_declaration(name, text)
-    with syntax_faults(name, text):
-        tree = environment.parse(text.removeprefix("\ufeff"), name)
-        size = sum(1 for _ in walk(tree))
-    if size > MAX_NODES:
-        raise TemplateFault(name, None, "template", "template syntax", "it is too long: take it apart")
-    source = Source(name, text, tree, declaration)
-    _read_top_level(source, sources)
-    return source
-
-
-def _read_top_level(source: Source, sources: Mapping[str, str]) -> None:
-    for node in source.tree.body:
-        if isinstance(node, nodes.Extends):
-            if source.parent is not None:
-                raise _fault(
-                    source, node, "template", "shared piece", "a template extends one piece, not two"
-                )
-            source.parent = _piece_name(source, node, node.template, sources)
-        elif isinstance(
-            node, (nodes.Assign, nodes.AssignBlock, nodes.If, nodes.For, nodes.With, nodes.Macro)
-        ):
-            if any(True for _ in node.find_all((nodes.Block, nodes.Extends))):
-                words = "a block or an extends within another tag is always there: put the condition inside the block"
-                raise _fault(source, node, "template", "template syntax", words)
-            source.statements.append(node)
-        elif isinstance(node, (nodes.Import, nodes.FromImport)):
-            source.statements.append(node)
-    for block in source.tree.find_all(nodes.Block):
-        for extends in block.find_all(nodes.Extends):
-            raise _fault(
-                source, extends, "template", "template syntax", "an extends stands before the blocks"
-            )
-        if block.name in source.blocks:
-            raise _fault(
-                source, block, block.name, "template syntax", f'the block "{block.name}" is there twice'
-            )
-        source.blocks[block.name] = block
-    for naming in naming_pieces(source.tree):
-        piece = _piece_name(source, naming, naming.template, sources)
-        if piece is not None and piece not in source.pieces:
-            source.pieces.append(piece)
-
-
-def _piece_name(source: Source, node: nodes.Node, name: nodes.Node, sources: Mapping[str, str]) -> str | None:
-    """The name of the shared piece that a tag names; the tag is made to name it without `.jinja`."""
-    if not isinstance(name, nodes.Const) or not isinstance(name.value, str):
-        raise _fault(
-            source, node, "template", "shared piece", "a shared piece is named in quotes, not by a variable"
-        )
-    name.value = piece = name.value.removesuffix(".jinja")
-    known = [known for known in sources if known.startswith("_")]
-    if piece not in sources and getattr(node, "ignore_missing", False):
-        return None
-    if piece not in sources:
-        words = f'there is no shared piece "{piece}"{did_you_mean(piece, known)}'
-        raise _fault(source, node, "template", "unknown piece", words)
-    if not piece.startswith("_"):
-        words = f'"{piece}" is an event of its own; a shared piece has a name that begins with "_"'
-        raise _fault(source, node, "template", "shared piece", words)
-    return piece
-
-
-def _read_pieces(
-    environment: Environment,
-    source: Source,
-    sources: Mapping[str, str],
-    family: Family,
-    above: tuple[str, ...],
-) -> None:
-    for name in source.pieces:
-        if name in above:
-            line = nodes.Const(None, lineno=1)
-            raise _fault(source, line, "template", "shared piece", f'"{name}" includes itself')
-        if name not in family.pieces:
-            piece = family.pieces[name] = _read(environment, name, sources)
-            if piece.parent is not None or piece.blocks:
-                node = next(iter(piece.blocks.values()), piece.tree)
-                words = f'"{name}" has blocks: it can be extended, not included or imported'
-                raise _fault(piece, node, "template", "shared piece", words)
-        _read_pieces(environment, family.pieces[name], sources, family, (*above, name))
 
 
 def _check_blocks(family: Family) -> None:
@@ -226,7 +33,7 @@ def _check_blocks(family: Family) -> None:
                 continue
             if id(block) in top or not source.name.startswith("_"):
                 words = f'there is no block "{name}"{did_you_mean(name, known)}'
-                raise _fault(source, block, name, "unknown block", words)
+                raise fault_at(source, block, name, "unknown block", words)
             own.append(name)
         known += own
 
@@ -305,14 +112,10 @@ class _Check:
         )
 
     def _fault(self, node: nodes.Node, place: str, cause: str, words: str) -> TemplateFault:
-        return _fault(self._source, node, place, cause, words)
+        return fault_at(self._source, node, place, cause, words)
 
 
 _FIXED = {*GLOBALS, "now", "self", "super"}
-
-
-def _fault(source: Source, node: nodes.Node, place: str, cause: str, words: str) -> TemplateFault:
-    return TemplateFault(source.name, node.lineno, place, cause, words)
 
 
 @cache
@@ -332,73 +135,3 @@ def _parameters(key: str) -> tuple[str, ...]:
     if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
         return ()
     return tuple(p.name for p in parameters[1:] if p.kind is not Parameter.VAR_POSITIONAL)
-
-
-_UNKNOWN_TAG = re.compile(r"unknown tag '(\w+)'")
-_OPEN_TAG = re.compile(r"needs to be closed is '(\w+)'")
-_TAGS = (
-    *(
-        "if",
-        "elif",
-        "else",
-        "endif",
-        "for",
-        "endfor",
-        "set",
-        "endset",
-        "block",
-        "endblock",
-        "extends",
-        "include",
-    ),
-    *(
-        "import",
-        "from",
-        "macro",
-        "endmacro",
-        "call",
-        "endcall",
-        "filter",
-        "endfilter",
-        "with",
-        "endwith",
-        "raw",
-    ),
-)
-_LIQUID_TAGS = {
-    "elsif": "write {% elif … %}",
-    "assign": "write {% set … %}",
-    "capture": "write {% set name %}…{% endset %}",
-    "endcapture": "write {% endset %}",
-    "unless": "write {% if not … %}",
-    "endunless": "write {% endif %}",
-    "case": "write {% if … %} {% elif … %}",
-    "when": "write {% elif … %}",
-    "abort_message": "use the skip block, or abort in the webhook's body",
-    "connected_content": "call it in the webhook's body, and send what it answers as a variable",
-    "comment": "write {# … #}",
-    "render": "write {% include … %}",
-    "do": "use {% set … %}",
-}
-
-
-def _syntax(message: str, text: str, line: int) -> str:
-    """Words for what Jinja's parser says."""
-    if found := _UNKNOWN_TAG.search(message):
-        tag = found[1]
-        if tag in _TAGS:
-            open_tag = _OPEN_TAG.search(message)
-            missing = (
-                f": {{% end{open_tag[1]} %}} is missing before it" if open_tag else ": nothing is open there"
-            )
-            return f'the tag "{tag}" stands in the wrong place{missing}'
-        return f'there is no tag "{tag}"' + (
-            f": {_LIQUID_TAGS[tag]}" if tag in _LIQUID_TAGS else did_you_mean(tag, _TAGS)
-        )
-    lines = text.splitlines()
-    written = lines[line - 1] if 0 < line <= len(lines) else ""
-    if "${" in written:
-        return "${…} is Braze's: write it in the webhook's body, and send its value as a variable"
-    if "got ':'" in message:
-        return 'a filter\'s argument stands in brackets, | date("%H:%M"), not behind a colon'
-    return message[:1].lower() + message[1:].rstrip(".")

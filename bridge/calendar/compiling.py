@@ -12,12 +12,13 @@ from jinja2.compiler import Frame
 from jinja2.idtracking import VAR_LOAD_RESOLVE
 from jinja2.runtime import Context
 
-from bridge.calendar.checks import BLOCKS, Family, Source, naming_pieces, stores, syntax_faults, walk
 from bridge.calendar.declarations import RESERVED
 from bridge.calendar.faults import TemplateFault
 from bridge.calendar.generator import Generator
 from bridge.calendar.reach import EACH, GLOBALS
 from bridge.calendar.sandbox import Sandbox
+from bridge.calendar.sources import BLOCKS, Family, Source, naming_pieces, reads, stores, walk
+from bridge.calendar.syntax import syntax_faults
 
 Run = Callable[[Context], Iterator[str]]
 
@@ -118,31 +119,20 @@ def block_nodes(
 
 def _slice(environment: Sandbox, family: Family, block: str) -> Slice:
     printing = list(block_nodes(family, block))
-    reads: set[str] = set()
+    names: set[str] = set()
     for _, node in printing:
-        reads |= _reads(node, family)
+        names |= reads(node, family)
     order = [(source, node) for source in reversed(family.chain) for node in source.statements]
     needed: list[tuple[Source, nodes.Node]] = []
     for source, node in reversed(order):
-        if stores(node) & reads:
+        if stores(node) & names:
             needed.insert(0, (source, node))
-            reads |= _reads(node, family)
+            names |= reads(node, family)
     by_source = [
         (source, [node for owner, node in needed if owner is source]) for source in family.chain[::-1]
     ]
     roots = [_compile(environment, source, part).root_render_func for source, part in by_source if part]
-    return Slice((*needed, *printing), frozenset(reads), tuple(roots))
-
-
-def _reads(node: nodes.Node, family: Family) -> set[str]:
-    names = set()
-    for found, _ in walk(node):
-        if (isinstance(found, nodes.Name) and found.ctx == "load") or isinstance(found, nodes.NSRef):
-            names.add(found.name)
-    for naming in naming_pieces(node):
-        piece = family.pieces.get(str(naming.template.as_const()))
-        names |= _reads(piece.tree, family) if piece else set()
-    return names
+    return Slice((*needed, *printing), frozenset(names), tuple(roots))
 
 
 class _Names(Generator):

@@ -16,15 +16,16 @@ from jinja2.runtime import Context
 from bridge.calendar import binding
 from bridge.calendar.binding import Bound, bind
 from bridge.calendar.budget import spending
-from bridge.calendar.checks import BLOCKS, Family, Source, read_family
+from bridge.calendar.checks import check_family
 from bridge.calendar.compiling import Program, Run, compile_family, time_use
 from bridge.calendar.declarations import Variable
 from bridge.calendar.faults import Refusal, TemplateFault, did_you_mean
-from bridge.calendar.filters import ZONE
 from bridge.calendar.lines import join
 from bridge.calendar.reach import GLOBALS
 from bridge.calendar.sandbox import Sandbox
-from bridge.calendar.times import Time, UnreadTime
+from bridge.calendar.sources import BLOCKS, Family, Source, read_family
+from bridge.calendar.time_filters import ZONE
+from bridge.calendar.times import NEEDS_ZONE, Time, UnreadTime
 from bridge.calendar.values import UnknownName
 from bridge.calendar.zones import find_zone
 from bridge.errors import InvalidValue
@@ -61,6 +62,7 @@ def compile_template(name: str, sources: Mapping[str, str]) -> Template:
         raise TemplateFault(name, None, "template", "unknown template", words)
     environment = Sandbox()
     family = read_family(environment, name, sources)
+    check_family(family)
     for block in _REQUIRED:
         if not any(block in source.blocks for source in family.chain):
             words = f'the block "{block}" is missing: every event needs one'
@@ -72,7 +74,9 @@ def compile_template(name: str, sources: Mapping[str, str]) -> Template:
 def check_piece(name: str, sources: Mapping[str, str]) -> None:
     """What can be said of a shared piece by itself. Errors: TemplateFault."""
     environment = Sandbox()
-    compile_family(environment, read_family(environment, name, sources))
+    family = read_family(environment, name, sources)
+    check_family(family)
+    compile_family(environment, family)
 
 
 class Template:
@@ -223,7 +227,7 @@ def _set_and_free(family: Family, program: Program, variables: tuple[Variable, .
 def _depends_on_zone(source: Source, use: nodes.Node) -> TemplateFault:
     what = f'"{use.name}"' if isinstance(use, (nodes.Name, nodes.Filter)) else "a time"
     words = f"the timezone depends on {what}, a time that can only be read once the zone is known"
-    return TemplateFault(source.name, use.lineno, "timezone", "timezone depends on a time", words)
+    return TemplateFault(source.name, use.lineno, "timezone", NEEDS_ZONE, words)
 
 
 def _place(traceback: TracebackType | None) -> tuple[str, int] | None:

@@ -33,5 +33,8 @@ class Refusal(InvalidValue):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean "discount"?`, or nothing when no known name looks like `word`."""
-    names = nearest(word, list(known), 1)
+    names = nearest(word, list(known), 1) if len(word) <= _LONGEST_NAME else []
     return f'; did you mean "{names[0]}"?' if names else ""
+
+
+_LONGEST_NAME = 64  # comparing takes time for each letter, and a longer word is no misspelt name

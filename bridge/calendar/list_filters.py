@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cmp_to_key
 from itertools import pairwise
@@ -12,7 +11,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from bridge.calendar.budget import MAX_ITEMS, check_count, check_length, current
-from bridge.calendar.faults import Refusal, did_you_mean
+from bridge.calendar.faults import Refusal
 from bridge.calendar.values import (
     Missing,
     as_number,
@@ -59,7 +58,7 @@ def last(value: object) -> object:
 def join(context: Context, value: object, separator: object = "", attribute: str | None = None) -> str:
     """The items as one text, with `separator` between them."""
     if attribute is not None:
-        value = [_attribute(context, item, attribute) for item in items_of(value)]
+        value = [attribute_of(context, item, attribute) for item in items_of(value)]
     return join_items(value, separator)
 
 
@@ -105,7 +104,7 @@ def total(context: Context, value: object, attribute: str | None = None, start: 
     """The sum of the numbers in a list, or of their `attribute`."""
     result = as_number(start)
     for item in items_of(value):
-        result += as_number(item if attribute is None else _attribute(context, item, attribute))
+        result += as_number(item if attribute is None else attribute_of(context, item, attribute))
     return result
 
 
@@ -171,62 +170,19 @@ def groupby(context: Context, value: object, attribute: str) -> list[tuple[Any, 
     """(value, items) for each value of `attribute`, in its order."""
     groups: dict[object, tuple[Any, list[Any]]] = {}
     for item in items_of(value):
-        key = _attribute(context, item, attribute)
+        key = attribute_of(context, item, attribute)
         groups.setdefault(_hashable(key), (key, []))[1].append(item)
     return sorted(groups.values(), key=cmp_to_key(_compare))
 
 
-@pass_context
-def map_items(
-    context: Context,
-    value: object,
-    name: str | None = None,
-    *args: object,
-    attribute: str | None = None,
-    default: object = None,
-    **named: object,
-) -> list[Any]:
-    """Each item through a filter, `map("upper")`, or its attribute, `map(attribute="city")`."""
-    if attribute is not None:
-        found = [_attribute(context, item, attribute) for item in items_of(value)]
-        return [default if default is not None and is_blank(item) else item for item in found]
-    run = _named(context.environment.filters, name, "filter")
-    return [_call(run, context, item, args, named) for item in items_of(value)]
-
-
-@pass_context
-def select(context: Context, value: object, name: str | None = None, *args: object) -> list[Any]:
-    """The items for which a test holds, `select("odd")`; without one, those that are not blank."""
-    return _chosen(context, value, None, name, args, keep=True)
-
-
-@pass_context
-def reject(context: Context, value: object, name: str | None = None, *args: object) -> list[Any]:
-    """The items for which a test does not hold."""
-    return _chosen(context, value, None, name, args, keep=False)
-
-
-@pass_context
-def selectattr(
-    context: Context, value: object, attribute: str, name: str | None = None, *args: object
-) -> list[Any]:
-    """The items with an attribute for which a test holds: `selectattr("price", ">", 5)`."""
-    return _chosen(context, value, attribute, name, args, keep=True)
-
-
-@pass_context
-def rejectattr(
-    context: Context, value: object, attribute: str, name: str | None = None, *args: object
-) -> list[Any]:
-    """The items with an attribute for which a test does not hold."""
-    return _chosen(context, value, attribute, name, args, keep=False)
-
-
-@pass_context
-def where(context: Context, value: object, attribute: str, wanted: object = None) -> list[Any]:
-    """The items whose attribute is `wanted`, or is there at all."""
-    test = None if wanted is None else "=="
-    return _chosen(context, value, attribute, test, () if wanted is None else (wanted,), keep=True)
+def attribute_of(context: Context, item: object, path: object) -> Any:
+    """`city`, or `address.city`, or a number for an index."""
+    current().tick()
+    if isinstance(path, int):
+        return context.environment.getitem(item, path)
+    for part in as_text(path).split(".", 10):
+        item = context.environment.getitem(item, int(part) if part.isdigit() and len(part) < 6 else part)
+    return item
 
 
 def join_items(value: object, separator: object = "") -> str:
@@ -238,58 +194,8 @@ def join_items(value: object, separator: object = "") -> str:
     return between.join(texts)
 
 
-def _chosen(
-    context: Context,
-    value: object,
-    attribute: str | None,
-    name: str | None,
-    args: tuple[object, ...],
-    *,
-    keep: bool,
-) -> list[Any]:
-    run = _named(context.environment.tests, name, "test") if name is not None else None
-    chosen = []
-    for item in items_of(value):
-        subject = item if attribute is None else _attribute(context, item, attribute)
-        holds = not is_blank(subject) and bool(subject) if run is None else run(subject, *args)
-        if bool(holds) is keep:
-            chosen.append(item)
-    return chosen
-
-
-def _named(known: Mapping[str, Any], name: object, what: str) -> Callable[..., Any]:
-    if not isinstance(name, str) or name not in known:
-        raise Refusal(
-            f'there is no {what} "{as_text(name)}"{did_you_mean(as_text(name), known)}', f"unknown {what}"
-        )
-    run: Callable[..., Any] = known[name]
-    return run
-
-
-def _call(
-    run: Callable[..., Any],
-    context: Context,
-    item: object,
-    args: tuple[object, ...],
-    named: dict[str, object],
-) -> object:
-    if hasattr(run, "jinja_pass_arg"):
-        return run(context, item, *args, **named)
-    return run(item, *args, **named)
-
-
-def _attribute(context: Context, item: object, path: object) -> Any:
-    """`city`, or `address.city`, or a number for an index."""
-    current().tick()
-    if isinstance(path, int):
-        return context.environment.getitem(item, path)
-    for part in as_text(path).split(".", 10):
-        item = context.environment.getitem(item, int(part) if part.isdigit() and len(part) < 6 else part)
-    return item
-
-
 def _key(context: Context, item: object, attribute: str | None, case_sensitive: bool) -> Any:
-    key = item if attribute is None else _attribute(context, item, attribute)
+    key = item if attribute is None else attribute_of(context, item, attribute)
     return key.casefold() if isinstance(key, str) and not case_sensitive else key
 
 

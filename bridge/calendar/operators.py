@@ -8,13 +8,19 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from jinja2 import Undefined
-
 from bridge.calendar.budget import check_count, check_length, current, made
 from bridge.calendar.faults import Refusal
 from bridge.calendar.text_filters import percent_format
 from bridge.calendar.times import Time
-from bridge.calendar.values import Blank, describe, have_order, quoted, read_number, refuse_missing
+from bridge.calendar.values import (
+    Blank,
+    describe,
+    have_order,
+    is_nothing,
+    quoted,
+    read_number,
+    refuse_missing,
+)
 
 
 def binary(sign: str, left: Any, right: Any) -> Any:
@@ -50,7 +56,7 @@ def compare(left: Any, sign: str, right: Any) -> bool:
         refuse_missing(value)
     if sign in ("in", "notin"):
         return _contains(right, left) is (sign == "in")
-    if left is None or right is None or isinstance(left, Blank) or isinstance(right, Blank):
+    if is_nothing(left) or is_nothing(right):
         return _compare_blank(left, sign, right)
     if sign in ("eq", "ne"):
         _check_equality(left, right)
@@ -108,7 +114,7 @@ def _exact(value: Any) -> Any:
 
 def _refuse_operand(sign: str, value: Any, other: Any) -> None:
     refuse_missing(value)
-    if isinstance(value, (Blank, Undefined)) or value is None:
+    if is_nothing(value):
         name = f'"{value.name}"' if isinstance(value, Blank) else "a value"
         raise Refusal(f'{name} is blank, and "{sign}" needs a number', "missing variable")
     if isinstance(value, str):
@@ -131,14 +137,14 @@ def _contains(container: Any, item: Any) -> bool:
         return _exact(item) in container
     if isinstance(container, dict):
         return isinstance(item, (str, int, Decimal)) and item in container
-    if isinstance(container, Blank) or container is None:
+    if is_nothing(container):
         return False
     raise Refusal(f'"in" needs a list or a text, not {describe(container)}')
 
 
 def _compare_blank(left: Any, sign: str, right: Any) -> bool:
     if sign in ("eq", "ne"):
-        is_equal = all(value is None or isinstance(value, Blank) or value == "" for value in (left, right))
+        is_equal = all(is_nothing(value) or value == "" for value in (left, right))
         return is_equal is (sign == "eq")
     name = next((f'"{value.name}"' for value in (left, right) if isinstance(value, Blank)), "a value")
     raise Refusal(

@@ -16,7 +16,7 @@ from bridge.calendar.budget import MAX_ITEMS, check_count, current, made
 from bridge.calendar.faults import Refusal, did_you_mean
 from bridge.calendar.list_filters import join_items
 from bridge.calendar.times import Time, UnreadTime
-from bridge.calendar.values import Blank, Missing, as_text, as_whole, describe, refuse_missing
+from bridge.calendar.values import Missing, as_text, as_whole, describe, is_blank, refuse_missing
 
 # A filter that wraps what a loop runs over; no template can write its name.
 EACH = "each item"
@@ -59,7 +59,7 @@ def each(value: object) -> Each:
     if isinstance(value, Each):
         return value
     refuse_missing(value)
-    if isinstance(value, Blank) or value is None or value == "":
+    if is_blank(value):
         return Each(())
     hint = ': split it first, | split(",")' if isinstance(value, str) else ""
     raise Refusal(f"{describe(value)} is no list that a loop could run over{hint}")

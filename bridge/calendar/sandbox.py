@@ -48,6 +48,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.pieces: dict[str, jinja2.Template] = {}
 
     def get_template(self, name: Any, parent: Any = None, globals: Any = None) -> jinja2.Template:  # noqa: A002
+        current().tick()  # pieces that include pieces multiply without any loop
         if name not in self.pieces:
             raise jinja2.TemplateNotFound(name)
         return self.pieces[name]

@@ -7,11 +7,11 @@ import re
 import textwrap
 import unicodedata
 from decimal import Decimal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from bridge.calendar.budget import MAX_TEXT, check_count, check_length
 from bridge.calendar.faults import Refusal
-from bridge.calendar.values import as_number, as_text, as_whole, is_blank
+from bridge.calendar.values import as_number, as_text, as_whole
 
 
 def upper(value: object) -> str:
@@ -191,42 +191,10 @@ def to_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=_json)
 
 
-def link(
-    value: object,
-    campaign: object = None,
-    source: object = "rokt_calendar",
-    medium: object = "calendar",
-    content: object = None,
-    term: object = None,
-) -> str:
-    """A web address with utm_source, utm_medium and utm_campaign, so that a click can be counted.
-
-    What the address has of its own, its query, its fragment and any utm_ that it names already, stays as it is.
-    """
-    address = as_text(value).strip()
-    if not _ADDRESS.fullmatch(address):
-        reason = "has white space" if re.search(r"\s", address) else "does not begin with https://"
-        raise Refusal(f'link: "{address[:60]}" is not a web address, as it {reason}')
-    try:
-        parts = urlsplit(address)
-        kept = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True, max_num_fields=200)}
-    except ValueError as error:
-        raise Refusal(f'link: "{address[:60]}" is not a web address: {error}') from error
-    given = {"source": source, "medium": medium, "campaign": campaign, "content": content, "term": term}
-    added = {
-        f"utm_{name}": as_text(text)
-        for name, text in given.items()
-        if not is_blank(text) and f"utm_{name}" not in kept
-    }
-    query = "&".join(filter(None, (parts.query.strip("&"), urlencode(added, quote_via=quote))))
-    return urlunsplit(parts._replace(query=query))
-
-
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _COMMENT = re.compile(r"<!--[^<>]*-->")
 _TAG = re.compile(r"<[^<>]*>")
 _PRINTF = re.compile(r"%([-+ 0#]{0,3})([0-9]{1,3})?(?:\.([0-9]{1,2}))?([sdif%])")
-_ADDRESS = re.compile(r"https?://[^\s/?#@:]+[^\s]*", re.IGNORECASE)
 _JOINER = "\u200d"
 
 
@@ -263,15 +231,15 @@ def _between_letters(text: str, at: int) -> int:
 
 
 def _wrapped(line: str, width: int) -> str:
-    lines, used = [""], 0
+    lines: list[list[str]] = [[]]
+    used = 0
     for word in line.split(" "):
-        if used and used + 1 + len(word) > width:
-            lines.append(word)
-            used = len(word)
-        else:
-            lines[-1] += (" " if used else "") + word
-            used += len(word) + (1 if used else 0)
-    return "\n".join(lines)
+        if lines[-1] and used + 1 + len(word) > width:
+            lines.append([])
+            used = 0
+        used += len(word) + (1 if lines[-1] else 0)
+        lines[-1].append(word)
+    return "\n".join(map(" ".join, lines))
 
 
 def _json(value: object) -> object:

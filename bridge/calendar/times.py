@@ -13,6 +13,7 @@ from bridge.calendar.faults import Refusal, did_you_mean
 from bridge.calendar.zones import FIRST_YEAR, LAST_YEAR, Zone, at_wall_time, find_zone
 
 D = TypeVar("D", bound=date)
+NEEDS_ZONE = "timezone depends on a time"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +56,8 @@ class UnreadTime:
     name: str
 
     def refuse(self) -> NoReturn:
-        raise Refusal(
-            f'the timezone block depends on "{self.name}", a time that can only be read once the zone is known'
-        )
+        words = f'the timezone depends on "{self.name}", a time that can only be read once the zone is known'
+        raise Refusal(words, NEEDS_ZONE)
 
 
 def moved(value: Time | date, sign: int, weeks: int, days: int, elapsed: timedelta) -> Time | date:

@@ -84,6 +84,11 @@ def refuse_missing(value: object) -> None:
         as_text(value)
 
 
+def is_nothing(value: object) -> bool:
+    """Null, an optional variable that nobody gave, or a condition without else; a blank text is still a text."""
+    return value is None or isinstance(value, (Blank, Undefined))
+
+
 def is_blank(value: object) -> bool:
     """Missing, null and blank are one: Braze sends a missing value as blank text."""
     return (

@@ -147,5 +147,5 @@ def test_a_line_that_cannot_be_understood_names_its_place_and_what_is_right(line
 
 
 def test_a_name_is_declared_once() -> None:
-    with pytest.raises(TemplateFault, match="line 5: .a. is declared twice"):
+    with pytest.raises(TemplateFault, match='line 5: "a" is declared twice'):
         read_declaration("sale", "{#\nWhat.\n\na text\na number\n#}")

@@ -344,6 +344,32 @@ def test_a_template_cannot_take_more_than_its_share(trick: str) -> None:
         run(trick)
 
 
+@pytest.mark.parametrize("tag", ['{% include "_a0" %}', '{% import "_a0" as m %}'])
+def test_pieces_that_multiply_are_cut_off(tag: str) -> None:
+    both = '{{% include "_a{0}" %}}{{% include "_b{0}" %}}'
+    pieces = {f"_{side}{n}": both.format(n + 1) * 3 for n in range(9) for side in "ab"} | {
+        "_a9": "x",
+        "_b9": "x",
+    }
+    template = compile_template("tricky", {"tricky": FRAME.replace("@@", tag), **pieces})
+
+    with pytest.raises(TemplateFault) as cut_off:
+        template.render({}, NOW)
+
+    assert cut_off.value.cause in ("rendering took too long", "result too large")
+
+
+@pytest.mark.parametrize("tag", ["include", "extends"])
+def test_a_chain_of_pieces_has_an_end(tag: str) -> None:
+    pieces = {f"_{n}": f'{{% {tag} "_{n + 1}" %}}' for n in range(2000)} | {"_2000": ""}
+    start = FRAME if tag == "extends" else FRAME.replace("@@", '{% include "_0" %}')
+
+    with pytest.raises(TemplateFault) as refused:
+        compile_template("tricky", {"tricky": '{% extends "_0" %}' * (tag == "extends") + start, **pieces})
+
+    assert refused.value.cause == "shared piece"
+
+
 def test_an_endless_rendering_is_cut_off() -> None:
     with pytest.raises(TemplateFault) as cut_off:
         run(LOOP.replace("@@", ""))
@@ -387,6 +413,32 @@ def test_a_large_list_can_be_sent_but_not_sorted() -> None:
         run("{{ first_name | sort | first }}", first_name=numbers)
 
     assert refused.value.cause == "result too large"
+
+
+@pytest.mark.parametrize(
+    ("use", "value"),
+    [
+        ("link(campaign='x')", "https://" + "a" * 90_000 + " b"),
+        ("strip_html", "<!--" * 24_000),
+        ("strip_html", "<!--" + "-" * 90_000),
+        ("strip_html", "<" * 99_000),
+        ("title", "a'" * 49_000),
+        ("wordwrap(90000)", "x " * 49_000),
+        ("date('%A')", "1" * 99_000),
+        ("round", "9" * 99_000),
+        ("round", "1," * 49_000),
+        ("shorten(50000)", "\u200d" * 99_000),
+        ("shorten(98000)", "a" + "\u0301" * 98_500),
+        ("in_zone(first_name)", "Europe/" + "x" * 99_000),
+    ],
+)
+def test_no_filter_loses_itself_in_a_long_text(use: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "thread_time", lambda: 0.0)  # nothing cuts it off: it has to end by itself
+
+    try:
+        run(f"{{{{ first_name | {use} | length }}}}", first_name=value)
+    except TemplateFault as refused:
+        assert refused.cause == "wrong value"
 
 
 def test_a_template_cannot_change_the_values_that_it_was_given() -> None:

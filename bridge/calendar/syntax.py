@@ -1,0 +1,94 @@
+"""What a template's parser says, in words for a marketer who may know Liquid better."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jinja2 import TemplateSyntaxError
+
+from bridge.calendar.faults import TemplateFault, did_you_mean
+
+
+@contextmanager
+def syntax_faults(name: str, text: str) -> Iterator[None]:
+    """What Jinja or Python cannot compile becomes a TemplateFault of the file `name`."""
+    try:
+        yield
+    except TemplateSyntaxError as error:
+        words = _words(error.message or "", text, error.lineno)
+        raise TemplateFault(name, error.lineno, "template", "template syntax", words) from error
+    except (SyntaxError, RecursionError, MemoryError, ValueError, OverflowError) as error:
+        words = "something here is nested too deeply, or too long"
+        raise TemplateFault(name, None, "template", "template syntax", words) from error
+
+
+_UNKNOWN_TAG = re.compile(r"unknown tag '(\w+)'")
+_OPEN_TAG = re.compile(r"needs to be closed is '(\w+)'")
+_TAGS = (
+    *(
+        "if",
+        "elif",
+        "else",
+        "endif",
+        "for",
+        "endfor",
+        "set",
+        "endset",
+        "block",
+        "endblock",
+        "extends",
+        "include",
+    ),
+    *(
+        "import",
+        "from",
+        "macro",
+        "endmacro",
+        "call",
+        "endcall",
+        "filter",
+        "endfilter",
+        "with",
+        "endwith",
+        "raw",
+    ),
+)
+_LIQUID_TAGS = {
+    "elsif": "write {% elif … %}",
+    "assign": "write {% set … %}",
+    "capture": "write {% set name %}…{% endset %}",
+    "endcapture": "write {% endset %}",
+    "unless": "write {% if not … %}",
+    "endunless": "write {% endif %}",
+    "case": "write {% if … %} {% elif … %}",
+    "when": "write {% elif … %}",
+    "abort_message": "use the skip block, or abort in the webhook's body",
+    "connected_content": "call it in the webhook's body, and send what it answers as a variable",
+    "comment": "write {# … #}",
+    "render": "write {% include … %}",
+    "do": "use {% set … %}",
+}
+
+
+def _words(message: str, text: str, line: int) -> str:
+    """Words for what Jinja's parser says."""
+    if found := _UNKNOWN_TAG.search(message):
+        tag = found[1]
+        if tag in _TAGS:
+            open_tag = _OPEN_TAG.search(message)
+            missing = (
+                f": {{% end{open_tag[1]} %}} is missing before it" if open_tag else ": nothing is open there"
+            )
+            return f'the tag "{tag}" stands in the wrong place{missing}'
+        return f'there is no tag "{tag}"' + (
+            f": {_LIQUID_TAGS[tag]}" if tag in _LIQUID_TAGS else did_you_mean(tag, _TAGS)
+        )
+    lines = text.splitlines()
+    written = lines[line - 1] if 0 < line <= len(lines) else ""
+    if "${" in written:
+        return "${…} is Braze's: write it in the webhook's body, and send its value as a variable"
+    if "got ':'" in message:
+        return 'a filter\'s argument stands in brackets, | date("%H:%M"), not behind a colon'
+    return message[:1].lower() + message[1:].rstrip(".")
