@@ -3,6 +3,7 @@
 import os
 import sys
 
+from bridge.app import publish_at_start
 from bridge.web.parts import THREADS
 
 # The thread that commits gives up the interpreter at every statement; with Python's 5 ms it would wait its turn
@@ -27,6 +28,11 @@ loglevel = "warning"
 limit_request_line = 8190
 limit_request_field_size = 16380
 limit_request_fields = 100
+
+
+def on_starting(server):
+    """A start publishes what changed in templates/; where the database is not ready, the next one does."""
+    publish_at_start()
 
 
 def worker_exit(server, worker):

@@ -7,12 +7,13 @@ import re
 import threading
 import uuid
 
+import structlog
 from flask import Flask, Response, g, request
 
-from bridge import log
-from bridge.calendar.templates import Templates
+from bridge import log, schema
+from bridge.calendar.templates import Templates, publish_files
 from bridge.calendar.zones import use_pinned_tzdata
-from bridge.database import Database
+from bridge.database import UNAVAILABLE, Database
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web import guard, hooks, messages, problems, unguarded
@@ -58,6 +59,24 @@ def create_app(settings: Settings | None = None) -> Flask:
     ):
         app.register_blueprint(blueprint)
     return app
+
+
+def publish_at_start() -> None:
+    """Publish new and changed files of `templates/`, in a process that forks afterwards: nothing stays open."""
+    settings = Settings.from_env(os.environ, is_web=True)
+    log.set_up(is_development=settings.is_development)
+    database = Database(settings.database_url)
+    try:
+        with database.read() as connection:
+            if not schema.is_current(connection):
+                return
+        faults = publish_files(database)
+    except UNAVAILABLE as down:
+        faults = [f"the database is not reachable ({type(down).__name__})"]
+    finally:
+        database.close()
+    for fault in faults:
+        structlog.get_logger().warning("template.not_published", fault=fault)
 
 
 def _name_request() -> None:

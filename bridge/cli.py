@@ -102,8 +102,7 @@ def _migrate(_given: argparse.Namespace) -> int:
     log.set_up(is_development=settings.is_development)
     database = Database(settings.database_url)
     revision = schema.migrate(database)
-    with database.write() as connection:
-        faults = publish_files(connection)
+    faults = publish_files(database)
     database.close()
     print(f"The database is at revision {revision}.")
     for fault in faults:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.calendar.engine import Template, TemplateFault, check_piece, compile_template
 from bridge.calendar.tables import template_publications, template_versions
+from bridge.calendar.trial import try_out
 from bridge.database import Database, clock, upsert
 from bridge.errors import FieldError, TemplateRefused, nearest
 
@@ -118,41 +119,51 @@ def published_versions(connection: Connection) -> dict[str, Version]:
     return {r.name: Version(r.name, r.version, r.source, r.suspended_at is not None) for r in rows}
 
 
-def publish_files(connection: Connection, folder: Path = FOLDER) -> list[str]:
-    """Publish new and changed files of `templates/`; a broken one is not, and its fault is returned, in words.
+def publish_files(database: Database, folder: Path = FOLDER) -> list[str]:
+    """Publish new and changed files of `templates/`; where one is broken none is, and the faults are returned.
 
     Where the published version was made by API or console, the file arrives as a draft.
     """
-    now = clock(connection)
     sources = {path.stem: path.read_text("utf-8") for path in sorted(folder.glob("*.jinja"))}
-    standing = published_versions(connection)
-    changed = {n: s for n, s in sources.items() if s != _last_file(connection, n)}
-    faults = []
-    for name in changed:
-        # A changed shared piece may break a template that did not change: those are tried as well.
-        users = [n for n in sources if not n.startswith("_")] if name.startswith("_") else [name]
-        faults += [str(fault) for user in users if (fault := _fault(user, sources))]
+    with database.read() as connection:
+        changed = _changed(connection, sources)
+    faults = [
+        str(fault) for name in changed if name.startswith("_") and (fault := _piece_fault(name, sources))
+    ]
+    # A changed shared piece may break a template that did not change: then all are tried.
+    has_changed_piece = any(name.startswith("_") for name in changed)
+    tried = [name for name in (sources if has_changed_piece else changed) if not name.startswith("_")]
+    faults += try_out(tried, sources).values()
     if faults:
         return list(dict.fromkeys(faults))
-    for name, source in changed.items():
-        version = _add(connection, name, source, now)
-        origin = _origin(connection, standing.get(name))
-        if origin in (None, "file"):
-            upsert(
-                connection, template_publications, [{"name": name, "version": version, "published_at": now}]
-            )
-            log.info("template.published", template=name, version=version, origin="file")
-        else:
-            log.info("template.drafted", template=name, version=version, published_origin=origin)
+    try:
+        with database.write() as connection:
+            _publish(connection, {name: sources[name] for name in _changed(connection, sources)})
+    except sa.exc.IntegrityError:
+        log.info("template.published_elsewhere")  # another process started at the same moment
     return []
 
 
-def _fault(name: str, sources: Mapping[str, str]) -> TemplateFault | None:
+def _changed(connection: Connection, sources: Mapping[str, str]) -> list[str]:
+    return [name for name, source in sources.items() if source != _last_file(connection, name)]
+
+
+def _publish(connection: Connection, sources: Mapping[str, str]) -> None:
+    now = clock(connection)
+    standing = published_versions(connection)
+    for name, source in sources.items():
+        version = _add(connection, name, source, now)
+        origin = _origin(connection, standing.get(name))
+        if origin not in (None, "file"):
+            log.info("template.drafted", template=name, version=version, published_origin=origin)
+            continue
+        upsert(connection, template_publications, [{"name": name, "version": version, "published_at": now}])
+        log.info("template.published", template=name, version=version, origin="file")
+
+
+def _piece_fault(name: str, sources: Mapping[str, str]) -> TemplateFault | None:
     try:
-        if name.startswith("_"):
-            check_piece(name, sources)
-        else:
-            compile_template(name, sources)
+        check_piece(name, sources)
     except TemplateFault as fault:
         return fault
     return None
