@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,8 @@ def _worker(_given: argparse.Namespace) -> int:
     destinations = configured(settings)
     if not destinations:
         print("No destination is configured: the worker has nothing to do. See `check`.", file=sys.stderr)
-    worker = Worker(database, destinations, settings.retry_for)
+    keep = timedelta(days=settings.retention_days)
+    worker = Worker(database, destinations, settings.retry_for, keep)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     worker.run()

@@ -19,12 +19,13 @@ from sqlalchemy.engine import Connection
 from bridge.database import UNAVAILABLE, Database, clock, upsert
 from bridge.destinations import Destination
 from bridge.message import Delivered, Outcome, Rejected, State, Uncertain
-from bridge.outbox import lines, states
+from bridge.outbox import lines, retention, states
 from bridge.outbox.lines import Call, Result
 from bridge.outbox.tables import workers
 
 HEARTBEAT_EVERY = 5.0  # seconds
 SENDS_NOTHING_AFTER = 15.0  # seconds without a heartbeat: others take over at twenty
+FORGET_EVERY = 60.0  # seconds
 POLL_EVERY = 0.1  # seconds; what lies between acceptance and claim when nothing else happens
 DATABASE_GONE_WAIT = 1.0  # seconds
 
@@ -44,10 +45,18 @@ class _Done:
 class Worker:
     """One process's worker. `run` returns once `stop` was called and what was in flight is settled."""
 
-    def __init__(self, database: Database, destinations: Sequence[Destination], retry_for: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        destinations: Sequence[Destination],
+        retry_for: timedelta,
+        keep: timedelta = timedelta(days=30),
+    ) -> None:
         self._database = database
         self._destinations = list(destinations)
         self._retry_for = retry_for
+        self._retention = keep
+        self._forgets_at = time.monotonic() + FORGET_EVERY
         self._id = str(uuid.uuid4())
         self._stopping = threading.Event()
         self._done: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
@@ -69,6 +78,7 @@ class Worker:
             try:
                 self._cycle(unsettled)
                 unsettled = []
+                self._forget()
             except UNAVAILABLE as down:
                 self._lose_database(down)
         self._leave()
@@ -198,6 +208,19 @@ class Worker:
             log.info("message.expired", message=message.id, destination=message.destination)
             if destination := by_name.get(message.destination):
                 self._record_expired(connection, destination, message, now)
+
+    def _forget(self) -> None:
+        """One small piece a minute; the next at once while there is more."""
+        if time.monotonic() < self._forgets_at or self._stopping.is_set():
+            return
+        with self._database.write() as connection:
+            now = clock(connection)
+            gone = retention.forget_old(connection, now, self._retention)
+            gone += sum(d.forget_old(connection, now) for d in self._destinations)
+        if gone < retention.MOST_ROWS:
+            self._forgets_at = time.monotonic() + FORGET_EVERY
+        if gone:
+            log.info("rows.forgotten", rows=gone)
 
     def _record_expired(
         self, connection: Connection, destination: Destination, message: Any, now: datetime

@@ -36,6 +36,9 @@ class Destination(Protocol):
     def doubt(self, connection: Connection, message: Message) -> None:
         """What the upstream holds for this message is not certain any more."""
 
+    def forget_old(self, connection: Connection, now: datetime) -> int:
+        """Forget a piece of what the ledger need not know any more. Returns how many rows."""
+
     def check(self) -> dict[str, str]:
         """One authenticated call for each credential, in words."""
 

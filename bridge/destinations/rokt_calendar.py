@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from bridge.calendar.plan import CalendarRequest, Step, after, next_step, progressed
 from bridge.destinations.outcomes import of_answer, of_trouble
 from bridge.errors import InvalidPayload, UpstreamTrouble
-from bridge.ledger.events import Change, Standing, doubt, record, standings
+from bridge.ledger.events import Change, Standing, doubt, forget_old, record, standings
 from bridge.message import Delivered, Message, Outcome, Rejected, Skipped, State, Uncertain
 from bridge.settings import CalendarSettings, Credential, account_key
 from bridge.upstream import Answer, OAuth2ClientCredentials, Upstream
@@ -83,6 +83,9 @@ class RoktCalendar:
 
     def doubt(self, connection: Connection, message: Message) -> None:
         doubt(connection, _place(message))
+
+    def forget_old(self, connection: Connection, now: datetime) -> int:
+        return forget_old(connection, now)
 
     def check(self) -> dict[str, str]:
         """One authenticated call for each credential; the words of its answer by account."""
