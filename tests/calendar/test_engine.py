@@ -327,6 +327,7 @@ class TestWhiteSpace:
             ("A\n{% set x = 1 %}\nB", "A\nB"),
             ("A\n{# a note #}\nB", "A\nB"),
             ("A {# a note #}\nB", "A \nB"),
+            ("A\n  {% if vip %}Early.{% endif %} {{ nothing }} \nB", "A\nB"),
             ("A\n{# a\nlong\nnote #}\nB", "A\nB"),
             ("A\n{{ nothing }}\nB", "A\nB"),
             ("A\n- {{ nothing }}\nB", "A\n- \nB"),
@@ -579,6 +580,15 @@ class TestNames:
         refused = fault(template.render, {}, NOW)
 
         assert (refused.cause, refused.field) == ("unknown name", "title")
+
+    def test_a_name_that_was_not_set_cannot_even_be_asked_for(self) -> None:
+        top = "{% if vip %}{% set early = 1 %}{% endif %}"
+
+        refused = fault(
+            event(declare="vip yes/no", top=top, title="{% if early %}a{% endif %}").render, {}, NOW
+        )
+
+        assert refused.cause == "unknown name"
 
     def test_a_block_that_is_replaced_needs_no_variables(self) -> None:
         pieces = {"_base": "{% block location %}{{ shop }}{% endblock %}"}
