@@ -22,8 +22,6 @@ from bridge.calendar.values import (
 from bridge.calendar.zones import Zone, find_zone, parse_day, parse_time
 from bridge.errors import InvalidValue
 
-_EXAMPLES = {"number": "1", "yes/no": "no", "day": "2026-12-15", "time": "2026-12-01T09:00"}
-
 
 @dataclass(frozen=True)
 class Bound:
@@ -100,15 +98,6 @@ def check_declared(variables: Sequence[Variable]) -> None:
                 convert(variable, text)
 
 
-def examples(variables: Sequence[Variable]) -> dict[str, str]:
-    """A value for each variable, for a preview: its example, else its default, else one of its type."""
-    found = {}
-    for variable in variables:
-        made_up = _EXAMPLES.get(variable.type) or (variable.choices or (variable.name,))[0]
-        found[variable.name] = variable.example or variable.default or (made_up if variable.required else "")
-    return found
-
-
 def _text(_: Variable, raw: object) -> object:
     """Text as it is, a JSON number or boolean as text; a list or an object stays one, to be looped over."""
     if isinstance(raw, (str, list, dict)):
@@ -163,18 +152,24 @@ def _time_text(variable: Variable, raw: object) -> str:
 def _missing(variable: Variable, known: set[str], *, is_sent: bool) -> TemplateFault:
     name = variable.name
     if variable.is_declared:
-        words = f'"{name}" is required and {"is blank" if is_sent else "was not sent"}'
-        return _fault(variable, "missing variable", words, name_it=False)
+        return _refused(
+            variable,
+            "missing variable",
+            f'"{name}" is required and {"is blank" if is_sent else "was not sent"}',
+        )
     if is_sent:
-        words = f'"{name}" is blank, and it is required as the first comment does not declare it'
-        return _fault(variable, "missing variable", words, name_it=False)
+        words = f'"{name}" is blank, and required as long as the first comment does not declare it'
+        return _refused(variable, "missing variable", words)
     hint = did_you_mean(name, known - {name})
-    words = f'"{name}" is not declared{hint or ""}{"" if hint else ";"} declare it in the first comment, or send it'
-    if hint:
-        words = f'"{name}" is not declared{hint} If not, declare it in the first comment, or send it'
-    return _fault(variable, "unknown name", words, name_it=False)
+    either = f"{hint} If not, declare it" if hint else ": declare it"
+    return _refused(
+        variable, "unknown name", f'"{name}" is not declared{either} in the first comment, or send it'
+    )
 
 
-def _fault(variable: Variable, cause: str, words: str, *, name_it: bool = True) -> TemplateFault:
-    words = f"{variable.name}: {words}" if name_it else words
+def _fault(variable: Variable, cause: str, words: str) -> TemplateFault:
+    return _refused(variable, cause, f"{variable.name}: {words}")
+
+
+def _refused(variable: Variable, cause: str, words: str) -> TemplateFault:
     return TemplateFault(variable.template, variable.line, f"variables.{variable.name}", cause, words)

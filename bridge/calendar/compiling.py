@@ -13,6 +13,7 @@ from jinja2.idtracking import VAR_LOAD_RESOLVE
 from jinja2.runtime import Context
 
 from bridge.calendar.declarations import RESERVED
+from bridge.calendar.examples import fitting
 from bridge.calendar.faults import TemplateFault
 from bridge.calendar.generator import Generator
 from bridge.calendar.reach import EACH, GLOBALS
@@ -40,7 +41,7 @@ class Program:
     """A family, compiled. `blocks` has the nearest definition of each block first; `roots` the base's first.
 
     `free_names`: what is read and not set where it is read, and where first: (file, line). `stored`: all names
-    that are set anywhere. `lines`: (file, line) of each block.
+    that are set anywhere. `lines`: (file, line) of each block. `fitting`: examples by use.
     """
 
     environment: Sandbox
@@ -51,12 +52,14 @@ class Program:
     free_names: dict[str, tuple[str, int]]
     stored: frozenset[str]
     lines: dict[str, tuple[str, int]]
+    fitting: dict[str, Any]
 
 
 def compile_family(environment: Sandbox, family: Family) -> Program:
     """Compile checked sources. TemplateFault for what is nested too deeply for Python."""
     free = _free_names(environment, family)
     stored = frozenset(name for source in family.sources for name in stores(source.tree))
+    fit = fitting(source.tree for source in family.sources)
     for source in family.sources:
         _prepare(source.tree)
     for name, piece in family.pieces.items():
@@ -72,7 +75,7 @@ def compile_family(environment: Sandbox, family: Family) -> Program:
         if source.statements:
             roots.insert(0, compiled.root_render_func)
     zone, event_id = (_slice(environment, family, block) for block in ("timezone", "event_id"))
-    return Program(environment, blocks, tuple(roots), zone, event_id, free, stored, lines)
+    return Program(environment, blocks, tuple(roots), zone, event_id, free, stored, lines, fit)
 
 
 def time_use(node: nodes.Node, times: frozenset[str], is_asked: bool = False) -> Iterator[nodes.Node]:

@@ -19,6 +19,7 @@ from bridge.calendar.budget import spending
 from bridge.calendar.checks import check_family
 from bridge.calendar.compiling import Program, Run, compile_family, time_use
 from bridge.calendar.declarations import Variable
+from bridge.calendar.examples import examples
 from bridge.calendar.faults import Refusal, TemplateFault, did_you_mean
 from bridge.calendar.lines import join
 from bridge.calendar.reach import GLOBALS
@@ -137,9 +138,9 @@ class Template:
                 raise self._blank("event_id")
             return text
 
-    def examples(self) -> dict[str, str]:
-        """A value for every variable, from its example or its default, for a preview."""
-        return binding.examples(self.variables)
+    def examples(self) -> dict[str, Any]:
+        """A value for every variable, for a preview: what its line in the comment says, or one that fits its use."""
+        return examples(self.variables, self._program.fitting)
 
     def _zoned(self, bound: Bound, now: datetime) -> Context:
         """A context with all times on the clock that the timezone block names, which is printed before."""

@@ -124,6 +124,43 @@ class TestTheSample:
         assert template.render(template.examples(), NOW).fields["start"] == "2026-12-04T09:00:00+01:00"
 
 
+class TestExamples:
+    @pytest.mark.parametrize(
+        ("declare", "expected"),
+        [
+            ("x required e.g. Ada", "Ada"),
+            ("x default Ada", "Ada"),
+            ("x default Ada e.g. Bo", "Bo"),
+            ("x text", ""),
+            ("x required, number", "1"),
+            ("x required, day", "2026-12-15"),
+            ("x required, one of b, a", "b"),
+            ('x required e.g. ["Hat", "Scarf"]', ["Hat", "Scarf"]),
+            ('x required e.g. {"name": "Hat"}', {"name": "Hat"}),
+            ("x required e.g. [not JSON", "[not JSON"),
+        ],
+    )
+    def test_an_example_is_what_the_comment_says(self, declare: str, expected: object) -> None:
+        assert event(declare=declare).examples() == {"x": expected}
+
+    @pytest.mark.parametrize(
+        "blocks",
+        [
+            {"title": "{{ x }}"},
+            {"timezone": "{{ x }}"},
+            {"start": "{{ x }}"},
+            {"title": "{{ x | money('EUR') }}"},
+            {"title": "{{ x | date('%A') }}"},
+            {"title": "{{ x | link(campaign='c') }}"},
+            {"title": "{% for y in x %}{{ y }}{% endfor %}"},
+        ],
+    )
+    def test_a_name_without_one_gets_an_example_that_fits_its_use(self, blocks: dict[str, str]) -> None:
+        template = event(**blocks)
+
+        assert template.render(template.examples(), NOW).fields["title"]
+
+
 class TestZones:
     def test_a_time_without_an_offset_is_in_the_events_zone(self) -> None:
         template = event(
@@ -268,6 +305,16 @@ class TestSets:
         )
 
         assert template.render({}, NOW).fields["location"] == "Ours"
+
+    def test_a_variable_may_be_set_anew(self) -> None:
+        template = event(declare="n required, number", top="{% set n = n + 5 %}", title="{{ n }}")
+
+        assert template.render({"n": "1"}, NOW).fields["title"] == "6"
+
+    def test_a_piece_that_may_be_missing_is_left_out(self) -> None:
+        template = event(title='a{% include "_none" ignore missing %}')
+
+        assert template.render({}, NOW).fields["title"] == "a"
 
     def test_sets_in_a_condition_hold_times_in_the_zone(self) -> None:
         top = "{% if vip %}{% set opens = at | minus(hours=2) %}{% else %}{% set opens = at %}{% endif %}"
