@@ -4,7 +4,14 @@ import os
 import sys
 
 from bridge.app import publish_at_start
+from bridge.errors import SettingsInvalid
+from bridge.settings import Settings
 from bridge.web.parts import THREADS
+
+try:
+    Settings.from_env(os.environ, is_web=True)
+except SettingsInvalid as faults:
+    sys.exit(f"The environment is not right:\n{faults}")
 
 # The thread that commits gives up the interpreter at every statement; with Python's 5 ms it would wait its turn
 # behind 32 busy threads each time, and all of them wait for it.

@@ -51,11 +51,20 @@ def main() -> None:
 
 def _bare(events: int) -> float:
     port = free_port()
-    with _process(
-        ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "benchmarks.bare:app"], {}
-    ):
-        _wait_for(f"http://127.0.0.1:{port}/healthz")
-        rate, p50, p99 = _load(port, events)
+    gunicorn = [
+        "-m",
+        "gunicorn",
+        "-c",
+        "gunicorn.conf.py",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "benchmarks.bare:app",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {"BRIDGE_ENV": "development", "DATABASE_URL": f"sqlite:///{folder}/bare.db"}
+        with _process(gunicorn, environ):
+            _wait_for(f"http://127.0.0.1:{port}/healthz")
+            rate, p50, p99 = _load(port, events)
     _row("bare Flask view, 202", rate, rate, p50, p99)
     return rate
 

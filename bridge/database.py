@@ -65,8 +65,8 @@ class Database:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._lock = _SqliteLock(self.url.database or "") if self.is_sqlite else None
-        self._writer = self._open(1, "BEGIN IMMEDIATE")
-        self._reader = self._open(readers, "BEGIN")
+        self._writer = self._open(1, is_writer=True)
+        self._reader = self._open(readers, is_writer=False)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -80,7 +80,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One short read; never held across a call."""
+        """A short read, each statement by itself; never held across a call."""
         with self._reader.begin() as connection:
             yield connection
 
@@ -90,7 +90,7 @@ class Database:
         if self._lock is not None:
             self._lock.close()
 
-    def _open(self, size: int, begin: str) -> Engine:
+    def _open(self, size: int, *, is_writer: bool) -> Engine:
         if not self.is_sqlite:
             options = (
                 f"-c statement_timeout={_STATEMENT_MS} -c lock_timeout={_LOCK_MS} "
@@ -101,7 +101,8 @@ class Database:
                 pool_size=size,
                 max_overflow=0,
                 pool_timeout=5,
-                pool_pre_ping=False,
+                # A read is one statement: a transaction around it would be two more round trips.
+                isolation_level="READ COMMITTED" if is_writer else "AUTOCOMMIT",
                 connect_args={"connect_timeout": 5, "options": options, "keepalives_idle": 10},
             )
         engine = sa.create_engine(
@@ -119,9 +120,11 @@ class Database:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
                 connection.execute(f"PRAGMA {pragma}")
 
-        @sa.event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql(begin)
+        if is_writer:
+
+            @sa.event.listens_for(engine, "begin")
+            def _begin(connection: Connection) -> None:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
 
         return engine
 
