@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -141,17 +142,21 @@ def clock(connection: Connection) -> datetime:
 
 def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, replacing those whose primary key is there; in the key's order, so that no two deadlock."""
-    if not rows:
-        return
-    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    statement = insert(table)
+    if rows:
+        keys = [column.name for column in table.primary_key.columns]
+        ordered = sorted(rows, key=lambda row: [row[key] for key in keys])
+        connection.execute(_upsert_into(table, connection.dialect.name, tuple(rows[0])), ordered)
+
+
+@cache
+def _upsert_into(table: sa.Table, dialect: str, names: tuple[str, ...]) -> sa.Executable:
+    """Made once: building it costs more than running it."""
+    statement = (postgresql_insert if dialect == "postgresql" else sqlite_insert)(table)
     keys = [column.name for column in table.primary_key.columns]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    ordered = sorted(rows, key=lambda row: [row[key] for key in keys])
-    if changed:
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), ordered)
-    else:
-        connection.execute(statement.on_conflict_do_nothing(), ordered)
+    changed = {name: statement.excluded[name] for name in names if name not in keys}
+    if not changed:
+        return statement.on_conflict_do_nothing()
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 class _SqliteLock:

@@ -16,6 +16,14 @@ from bridge.message import Json
 Place = tuple[str, str]  # account code, Rokt's eventId
 
 
+# Asked once for each webhook, so it is built once.
+_ACCOUNTS_OF = (
+    sa.select(calendar_holders.c.subscription_id, calendar_holders.c.account_code)
+    .where(calendar_holders.c.subscription_id.in_(sa.bindparam("ids", expanding=True)))
+    .distinct()
+)
+
+
 @dataclass(frozen=True)
 class Standing:
     """One event in one account.
@@ -64,12 +72,8 @@ def standings(connection: Connection, places: Iterable[Place]) -> dict[Place, St
 def accounts_of(connection: Connection, subscription_ids: Iterable[str]) -> dict[str, str]:
     """The account of each subscription that was reached before."""
     wanted = list(subscription_ids)
-    if not wanted:
-        return {}
-    query = sa.select(calendar_holders.c.subscription_id, calendar_holders.c.account_code).where(
-        calendar_holders.c.subscription_id.in_(wanted)
-    )
-    return {row.subscription_id: row.account_code for row in connection.execute(query.distinct())}
+    rows = connection.execute(_ACCOUNTS_OF, {"ids": wanted}) if wanted else ()
+    return {row.subscription_id: row.account_code for row in rows}
 
 
 def accounts_with(connection: Connection, rokt_event_id: str) -> list[str]:
