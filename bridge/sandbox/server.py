@@ -105,13 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve(port: int, host: str = "127.0.0.1", sandbox: Sandbox | None = None) -> None:
-    """Runs until SIGTERM or SIGINT."""
+    """Runs until SIGTERM or SIGINT. They are waited for, not handled: a handler could find any lock taken."""
+    ends = (signal.SIGTERM, signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     server = SandboxServer(sandbox or create_sandbox(), host, port)
-    asked_to_stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked_to_stop.set())
     thread = threading.Thread(target=server.serve_forever, name="sandbox")
     thread.start()
-    asked_to_stop.wait()
+    signal.sigwait(ends)
     server.close()
     thread.join()

@@ -508,11 +508,14 @@ class TestTheServer:
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            line = connected(port)
-            line.sendall(b"GET /sandbox/calls?wait=50&path=/x HTTP/1.1\r\nHost: x\r\n\r\n")
-            process.send_signal(number)
-            _, complaints = process.communicate(timeout=20)
-            line.close()
+            try:
+                line = connected(port)
+                line.sendall(b"GET /sandbox/calls?wait=50&path=/x HTTP/1.1\r\nHost: x\r\n\r\n")
+                process.send_signal(number)
+                _, complaints = process.communicate(timeout=20)
+                line.close()
+            finally:
+                process.kill()
 
         assert (process.returncode, complaints) == (0, "")
 
