@@ -102,6 +102,8 @@ class Database:
                 pool_size=size,
                 max_overflow=0,
                 pool_timeout=5,
+                # After a restart of the server a group of callers must not pay for a dead connection.
+                pool_pre_ping=is_writer,
                 # A read is one statement: a transaction around it would be two more round trips.
                 isolation_level="READ COMMITTED" if is_writer else "AUTOCOMMIT",
                 connect_args={"connect_timeout": 5, "options": options, "keepalives_idle": 10},

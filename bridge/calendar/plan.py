@@ -16,13 +16,14 @@ TEST_TITLE = "[TEST] "
 
 @dataclass(frozen=True)
 class CalendarRequest:
-    """What a calendar message asks for. `event`: the given fields, whole for a create."""
+    """What a calendar message asks for. `event`: the given fields; `is_whole`: nothing comes from the last state."""
 
     action: str
     account_code: str
     rokt_event_id: str
     subscription_ids: tuple[str, ...]
     event: Json
+    is_whole: bool = False
     is_test: bool = False
 
     def stored(self) -> dict[str, Any]:
@@ -30,12 +31,15 @@ class CalendarRequest:
             "rokt_event_id": self.rokt_event_id,
             "subscription_ids": list(self.subscription_ids),
             "event": dict(self.event),
+            "is_whole": self.is_whole,
         }
 
     @classmethod
     def read(cls, action: str, account_code: str, stored: Json, *, is_test: bool) -> CalendarRequest:
         ids = tuple(stored["subscription_ids"])
-        return cls(action, account_code, stored["rokt_event_id"], ids, stored["event"], is_test)
+        return cls(
+            action, account_code, stored["rokt_event_id"], ids, stored["event"], stored["is_whole"], is_test
+        )
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def next_step(request: CalendarRequest, standing: Standing, progress: Json, upda
     """
     if request.action == "delete":
         return _delete(request, progress)
-    base = None if request.action == "create" else standing.content or (standing.unsent or {}).get("event")
+    base = None if request.is_whole else standing.content or (standing.unsent or {}).get("event")
     event = CalendarEvent.of(request.event, base)
     if request.is_test:
         return _create(request, replace(event, title=TEST_TITLE + event.title), request.subscription_ids)

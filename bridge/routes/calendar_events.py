@@ -148,7 +148,12 @@ def read(
             name, {**variables, **unknown}, variables.keys() & unknown.keys(), common, expires, catalogue, now
         )
     return CalendarCall(
-        event_id=its_id, rokt_event_id=f"{its_id}_{user}", fields=event, expires=expires or None, **common
+        event_id=its_id,
+        rokt_event_id=f"{its_id}_{user}",
+        fields=event,
+        is_whole=action == "create",
+        expires=expires or None,
+        **common,
     )
 
 

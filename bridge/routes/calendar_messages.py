@@ -71,7 +71,7 @@ def plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: fr
                 "end: is past; the event is sent all the same, as nothing else was asked for",
             )
     requests = tuple(
-        CalendarRequest(call.action, account, call.rokt_event_id, ids, given, call.is_test)
+        CalendarRequest(call.action, account, call.rokt_event_id, ids, given, call.is_whole, call.is_test)
         for account, ids in groups.items()
     )
     messages = tuple(_message(call, request, expires_at) for request in requests)
@@ -93,13 +93,14 @@ def _content(
         return None, {}, (), None
     base = known.content if call.action in ("update", "upsert") else None
     given = call.event(base)
-    is_whole = call.is_whole or call.action == "create"
     try:
-        event = CalendarEvent.of(given, None if is_whole else base, prefix="" if call.template else "event.")
+        event = CalendarEvent.of(
+            given, None if call.is_whole else base, prefix="" if call.template else "event."
+        )
     except InvalidPayload as wrong:
         raise call.refusal(wrong) from wrong
     content = event.content()
-    return content, content if is_whole else given, tuple(event.warnings()), event.end
+    return content, content if call.is_whole else given, tuple(event.warnings()), event.end
 
 
 def _groups(call: CalendarCall, ids: Sequence[str], known: Known) -> dict[str, tuple[str, ...]]:

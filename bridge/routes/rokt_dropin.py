@@ -90,6 +90,7 @@ def _call(
         accounts=tuple(accounts),
         subscription_ids=tuple(ids),
         fields=fields,
+        is_whole=action == "create",
         idempotency_key=header_key,
         is_test=is_test(header_key),
     )
