@@ -9,6 +9,7 @@ import uuid
 
 import structlog
 from flask import Flask, Response, g, request
+from flask.json.provider import DefaultJSONProvider
 
 from bridge import log, schema
 from bridge.calendar.templates import Templates, publish_files
@@ -43,6 +44,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app = Flask("bridge", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    app.json = DefaultJSONProvider(app)
+    app.json.sort_keys = False  # an answer begins with what matters
+    app.json.ensure_ascii = False
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters["rest"] = hooks.Rest

@@ -121,7 +121,7 @@ def _welcome(local: Local) -> str:
         f"The sandbox stands in for Rokt and Braze; what reaches it is listed at {local.sandbox}/\n\n"
         f"Send a first Braze webhook from another terminal:\n\n{CURL.format(web=local.web, key=KEY)}\n"
         f"Look at what became of it:\n\n"
-        f"curl -H 'Authorization: Bearer {KEY}' {local.web}/v1/messages?limit=1\n\n"
+        f"curl -H 'Authorization: Bearer {KEY}' '{local.web}/v1/messages?limit=1'\n\n"
         "Ctrl-C stops everything.\n"
     )
 
