@@ -20,8 +20,14 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 
 metadata = sa.MetaData()
 
-# Everything that says "the database cannot take this now", as against "this statement is wrong".
-UNAVAILABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+# Everything that says "the database cannot take this now", as against "this statement is wrong". InternalError
+# is how PostgreSQL tells of a standby (read-only) and of a session that it ended for idling in a transaction.
+UNAVAILABLE = (
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.InternalError,
+    sa.exc.TimeoutError,
+)
 
 _STATEMENT_MS = 5_000  # every statement of the bridge is short; one that is not must not hold its locks
 _LOCK_MS = 3_000
