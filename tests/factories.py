@@ -44,6 +44,7 @@ def a_message(**fields: Any) -> NewMessage:
         "rokt_event_id": f"{event_id}_{user_id}",
         "subscription_ids": list(fields.pop("subscription_ids", (SUBSCRIPTION,))),
         "event": fields.pop("event", an_event()),
+        "is_whole": fields.pop("is_whole", True),
     }
     defaults = {
         "destination": "rokt_calendar",
