@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from postgres import running_postgres
 
 from bridge.database import Database
 from bridge.schema import migrate
-from postgres import running_postgres
 
 DATABASES = ("sqlite", "postgresql")
 

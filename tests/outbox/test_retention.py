@@ -1,0 +1,67 @@
+"""What is old enough goes, what a person may still want stays longer, what waits always stays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+from factories import NOON, a_message, a_request, a_subject
+
+from bridge.database import Database
+from bridge.message import State
+from bridge.outbox.enqueue import store
+from bridge.outbox.retention import forget_old
+from bridge.outbox.tables import bodies, latest, messages, repeats
+
+THIRTY_DAYS = timedelta(days=30)
+
+
+def _count(database: Database, table: sa.Table) -> int:
+    with database.read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+def _forget(database: Database, days: float) -> int:
+    with database.write() as connection:
+        return forget_old(connection, NOON + timedelta(days=days), THIRTY_DAYS)
+
+
+def test_a_skipped_message_goes_with_its_body_after_the_retention(database: Database) -> None:
+    with database.write() as connection:
+        store(connection, [a_request(a_message(state=State.SKIPPED))], NOON)
+
+    before = _forget(database, 29.9)
+    after = _forget(database, 30.1)
+
+    assert (before, after) == (0, 1)
+    assert (_count(database, messages), _count(database, bodies)) == (0, 0)
+
+
+def test_a_dead_message_stays_three_times_as_long(database: Database) -> None:
+    with database.write() as connection:
+        store(connection, [a_request(a_message(state=State.DEAD))], NOON)
+
+    assert _forget(database, 89.9) == 0
+    assert _forget(database, 90.1) == 1
+
+
+def test_what_still_waits_never_goes(database: Database) -> None:
+    with database.write() as connection:
+        store(connection, [a_request()], NOON)
+
+    _forget(database, 1000)
+
+    assert _count(database, messages) == 1
+
+
+def test_repeats_go_after_seven_days_and_the_latest_with_its_event(database: Database) -> None:
+    request = a_request(repeat_key="k", subject=a_subject(keep_until=NOON + timedelta(days=40)))
+    with database.write() as connection:
+        store(connection, [request], NOON)
+
+    _forget(database, 6.9)
+    assert _count(database, repeats) == 1
+    _forget(database, 7.1)
+    assert (_count(database, repeats), _count(database, latest)) == (0, 1)
+    _forget(database, 40.1)
+    assert _count(database, latest) == 0
