@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response, request
 from werkzeug.routing import BaseConverter
 
 from bridge.errors import NotFound
@@ -31,11 +31,7 @@ def blueprint(parts: Parts) -> Blueprint:
         def view(rest: str = "", route: Any = route) -> Response:
             has_body = route.method != "DELETE"
             body, raw = read_object(request) if has_body else ({}, b"")
-            # The path as it was sent: an encoded slash belongs to its part.
-            path = urlsplit(request.environ.get("RAW_URI") or request.full_path).path
-            rest = path.partition(route.path)[2]
-            if rest and not rest.startswith("/"):
-                raise NotFound("There is nothing at this path.")
+            rest = _what_follows(route.path, request)
             key = request.headers.get("Idempotency-Key", "").strip() or None
             payload = {"body": body, "rest": rest, "idempotency_key": key}
             return take(
@@ -46,6 +42,18 @@ def blueprint(parts: Parts) -> Blueprint:
             f"{route.path}<rest:rest>", route.name.replace(".", "_"), view, methods=[route.method]
         )
     return hooks
+
+
+def _what_follows(path: str, request: Request) -> str:
+    """What was sent behind a route's path, as it was sent: an encoded slash belongs to its part."""
+    sent: str = request.environ.get("RAW_URI") or request.full_path
+    if not sent.startswith("/"):  # a proxy may send the whole address
+        sent = urlsplit(sent).path
+    sent = "/" + sent.partition("?")[0].lstrip("/")
+    rest = sent.removeprefix(path)
+    if not sent.startswith(path) or (rest and not rest.startswith("/")):
+        raise NotFound("There is nothing at this path.")
+    return rest
 
 
 def reparse(parts: Parts, route_name: str, payload: dict[str, Any], now: datetime) -> Any:
