@@ -30,7 +30,8 @@ curl -i {web}/v1/calendar/events \\
   -d '{{"template": "flash_sale", "user_id": "u-1",
        "account_code": ["brazetest/f5733866ade2"],
        "subscription_ids": ["06423672-b6ba-4536-aa36-f5733866ade2"],
-       "variables": {{"sale_id": "sale-'$(date +%s)'", "starts": "2027-12-03T09:00", "first_name": "Ada", "discount": "50"}}}}'
+       "variables": {{"sale_id": "sale-'$(date +%s)'", "starts": "2027-12-03T09:00",
+                     "first_name": "Ada", "discount": "50"}}}}'
 """
 
 

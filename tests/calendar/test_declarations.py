@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.calendar.declarations import Variable, read_declaration
-from bridge.calendar.faults import TemplateFault
+from bridge.calendar.engine.declarations import Variable, read_declaration
+from bridge.calendar.engine.faults import TemplateFault
 
 
 def declared(line: str) -> Variable:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.calendar.engine import Template, TemplateFault, compile_template
-from bridge.calendar.filters import FILTERS, INSTEAD, TESTS
-from bridge.calendar.text_filters import shorten
+from bridge.calendar.engine.filters import FILTERS, INSTEAD, TESTS
+from bridge.calendar.engine.text_filters import shorten
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FRAME = """{#

@@ -11,12 +11,12 @@ from jinja2.environment import TemplateModule
 from jinja2.runtime import BlockReference, LoopContext, TemplateReference
 from jinja2.utils import Namespace
 
-from bridge.calendar import text_filters as texts
-from bridge.calendar.budget import MAX_ITEMS, check_count, current, made
-from bridge.calendar.faults import Refusal, did_you_mean
-from bridge.calendar.list_filters import join_items
-from bridge.calendar.times import Time, UnreadTime
-from bridge.calendar.values import Missing, as_text, as_whole, describe, is_blank, refuse_missing
+from bridge.calendar.engine import text_filters as texts
+from bridge.calendar.engine.budget import MAX_ITEMS, check_count, current, made
+from bridge.calendar.engine.faults import Refusal, did_you_mean
+from bridge.calendar.engine.list_filters import join_items
+from bridge.calendar.engine.times import Time, UnreadTime
+from bridge.calendar.engine.values import Missing, as_text, as_whole, describe, is_blank, refuse_missing
 
 # A filter that wraps what a loop runs over; no template can write its name.
 EACH = "each item"

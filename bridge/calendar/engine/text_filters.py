@@ -9,9 +9,9 @@ import unicodedata
 from decimal import Decimal
 from urllib.parse import quote
 
-from bridge.calendar.budget import MAX_TEXT, check_count, check_length
-from bridge.calendar.faults import Refusal
-from bridge.calendar.values import as_number, as_text, as_whole
+from bridge.calendar.engine.budget import MAX_TEXT, check_count, check_length
+from bridge.calendar.engine.faults import Refusal
+from bridge.calendar.engine.values import as_number, as_text, as_whole
 
 
 def upper(value: object) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from jinja2 import Environment, nodes
 
-from bridge.calendar.declarations import Declaration, read_declaration
-from bridge.calendar.faults import TemplateFault, did_you_mean
-from bridge.calendar.syntax import syntax_faults
+from bridge.calendar.engine.declarations import Declaration, read_declaration
+from bridge.calendar.engine.faults import TemplateFault, did_you_mean
+from bridge.calendar.engine.syntax import syntax_faults
 
 BLOCKS: tuple[str, ...] = (
     "event_id",

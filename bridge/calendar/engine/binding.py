@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.calendar.declarations import Variable
-from bridge.calendar.faults import Refusal, TemplateFault, did_you_mean
-from bridge.calendar.times import Time, UnreadTime
-from bridge.calendar.values import (
+from bridge.calendar.engine.declarations import Variable
+from bridge.calendar.engine.faults import Refusal, TemplateFault, did_you_mean
+from bridge.calendar.engine.times import Time, UnreadTime
+from bridge.calendar.engine.values import (
     Blank,
     as_number,
     as_text,

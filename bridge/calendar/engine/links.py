@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from bridge.calendar.faults import Refusal
-from bridge.calendar.values import as_text, is_blank
+from bridge.calendar.engine.faults import Refusal
+from bridge.calendar.engine.values import as_text, is_blank
 
 
 def link(

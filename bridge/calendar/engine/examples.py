@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from jinja2 import nodes
 
-from bridge.calendar.declarations import Variable
-from bridge.calendar.sources import walk
+from bridge.calendar.engine.declarations import Variable
+from bridge.calendar.engine.sources import walk
 
 NUMBER, TIME, DAY, LINK = "1", "2026-12-01T09:00", "2026-12-15", "https://www.example.com"
 LIST: Final = ["a", "b"]

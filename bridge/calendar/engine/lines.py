@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from bridge.calendar.budget import check_length, current
+from bridge.calendar.engine.budget import check_length, current
 
 
 class Mark(str):

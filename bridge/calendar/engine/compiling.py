@@ -12,14 +12,14 @@ from jinja2.compiler import Frame
 from jinja2.idtracking import VAR_LOAD_RESOLVE
 from jinja2.runtime import Context
 
-from bridge.calendar.declarations import RESERVED
-from bridge.calendar.examples import fitting
-from bridge.calendar.faults import TemplateFault
-from bridge.calendar.generator import Generator
-from bridge.calendar.reach import EACH, GLOBALS
-from bridge.calendar.sandbox import Sandbox
-from bridge.calendar.sources import BLOCKS, Family, Source, naming_pieces, reads, stores, walk
-from bridge.calendar.syntax import syntax_faults
+from bridge.calendar.engine.declarations import RESERVED
+from bridge.calendar.engine.examples import fitting
+from bridge.calendar.engine.faults import TemplateFault
+from bridge.calendar.engine.generator import Generator
+from bridge.calendar.engine.reach import EACH, GLOBALS
+from bridge.calendar.engine.sandbox import Sandbox
+from bridge.calendar.engine.sources import BLOCKS, Family, Source, naming_pieces, reads, stores, walk
+from bridge.calendar.engine.syntax import syntax_faults
 
 Run = Callable[[Context], Iterator[str]]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from jinja2 import nodes
 
-from bridge.calendar.faults import TemplateFault, did_you_mean
-from bridge.calendar.filters import FILTERS, INSTEAD, TESTS
-from bridge.calendar.reach import GLOBALS
-from bridge.calendar.sources import BLOCKS, Family, Source, fault_at, stores, walk
+from bridge.calendar.engine.faults import TemplateFault, did_you_mean
+from bridge.calendar.engine.filters import FILTERS, INSTEAD, TESTS
+from bridge.calendar.engine.reach import GLOBALS
+from bridge.calendar.engine.sources import BLOCKS, Family, Source, fault_at, stores, walk
 
 
 def check_family(family: Family) -> None:

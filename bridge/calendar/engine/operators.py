@@ -8,11 +8,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from bridge.calendar.budget import check_count, check_length, current, made
-from bridge.calendar.faults import Refusal
-from bridge.calendar.text_filters import percent_format
-from bridge.calendar.times import Time
-from bridge.calendar.values import (
+from bridge.calendar.engine.budget import check_count, check_length, current, made
+from bridge.calendar.engine.faults import Refusal
+from bridge.calendar.engine.text_filters import percent_format
+from bridge.calendar.engine.times import Time
+from bridge.calendar.engine.values import (
     Blank,
     describe,
     have_order,

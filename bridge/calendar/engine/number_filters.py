@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
-from bridge.calendar.budget import MAX_NUMBER
-from bridge.calendar.faults import Refusal
-from bridge.calendar.values import as_number, as_text, as_whole
+from bridge.calendar.engine.budget import MAX_NUMBER
+from bridge.calendar.engine.faults import Refusal
+from bridge.calendar.engine.values import as_number, as_text, as_whole
 
 
 def number(value: object, decimals: object = None, thousands: str = ",", point: str = ".") -> str:

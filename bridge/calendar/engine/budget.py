@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from decimal import Decimal
 from time import monotonic, thread_time
 
-from bridge.calendar.faults import Refusal
+from bridge.calendar.engine.faults import Refusal
 
 SECONDS = 0.25
 # A thread that waits for the others is not slow itself: only one that has worked this long is cut off.

@@ -7,15 +7,15 @@ from decimal import Decimal
 from functools import wraps
 from typing import Any
 
-from bridge.calendar import item_filters as items
-from bridge.calendar import list_filters as lists
-from bridge.calendar import number_filters as numbers
-from bridge.calendar import text_filters as texts
-from bridge.calendar import time_filters as times
-from bridge.calendar.budget import current, made
-from bridge.calendar.links import link
-from bridge.calendar.operators import compare
-from bridge.calendar.values import as_number, as_text, as_whole, is_blank
+from bridge.calendar.engine import item_filters as items
+from bridge.calendar.engine import list_filters as lists
+from bridge.calendar.engine import number_filters as numbers
+from bridge.calendar.engine import text_filters as texts
+from bridge.calendar.engine import time_filters as times
+from bridge.calendar.engine.budget import current, made
+from bridge.calendar.engine.links import link
+from bridge.calendar.engine.operators import compare
+from bridge.calendar.engine.values import as_number, as_text, as_whole, is_blank
 
 
 def default(value: object, instead: object = "", also_false: bool = False) -> object:

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 
-from bridge.calendar.lines import LINE_START, TAG_LINE_END, Mark, split_data
+from bridge.calendar.engine.lines import LINE_START, TAG_LINE_END, Mark, split_data
 
 
 class Generator(CodeGenerator):

@@ -8,10 +8,10 @@ from typing import Final
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from bridge.calendar.faults import Refusal
-from bridge.calendar.times import NEEDS_ZONE, Time, UnreadTime, at_clock, formatted, moved
-from bridge.calendar.times import in_zone as time_in_zone
-from bridge.calendar.values import Blank, as_number, as_text, as_whole, describe, refuse_missing
+from bridge.calendar.engine.faults import Refusal
+from bridge.calendar.engine.times import NEEDS_ZONE, Time, UnreadTime, at_clock, formatted, moved
+from bridge.calendar.engine.times import in_zone as time_in_zone
+from bridge.calendar.engine.values import Blank, as_number, as_text, as_whole, describe, refuse_missing
 from bridge.calendar.zones import Zone, parse_day, parse_time
 
 # Where a rendering keeps its zone: no template can write this name.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bridge.calendar.faults import TemplateFault, did_you_mean
+from bridge.calendar.engine.faults import TemplateFault, did_you_mean
 
 TYPES = ("text", "number", "time", "day", "yes/no", "one of")
 # Names that mean something in every template.

@@ -13,14 +13,14 @@ from jinja2 import Undefined
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from bridge.calendar import operators, reach
-from bridge.calendar.budget import current, made
-from bridge.calendar.faults import Refusal
-from bridge.calendar.filters import FILTERS, TESTS
-from bridge.calendar.generator import Generator
-from bridge.calendar.lines import LINE_START, TAG_LINE_END, join
-from bridge.calendar.reach import EACH, GLOBALS, Method, each
-from bridge.calendar.values import Missing, as_text, describe, read_number
+from bridge.calendar.engine import operators, reach
+from bridge.calendar.engine.budget import current, made
+from bridge.calendar.engine.faults import Refusal
+from bridge.calendar.engine.filters import FILTERS, TESTS
+from bridge.calendar.engine.generator import Generator
+from bridge.calendar.engine.lines import LINE_START, TAG_LINE_END, join
+from bridge.calendar.engine.reach import EACH, GLOBALS, Method, each
+from bridge.calendar.engine.values import Missing, as_text, describe, read_number
 
 
 class Sandbox(ImmutableSandboxedEnvironment):

@@ -8,9 +8,9 @@ from typing import Any
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from bridge.calendar.faults import Refusal, did_you_mean
-from bridge.calendar.list_filters import attribute_of, items_of
-from bridge.calendar.values import as_text, is_blank
+from bridge.calendar.engine.faults import Refusal, did_you_mean
+from bridge.calendar.engine.list_filters import attribute_of, items_of
+from bridge.calendar.engine.values import as_text, is_blank
 
 
 @pass_context

@@ -12,9 +12,9 @@ from jinja2 import StrictUndefined, Undefined
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.utils import missing as no_object
 
-from bridge.calendar.budget import MAX_NUMBER
-from bridge.calendar.faults import Refusal, did_you_mean
-from bridge.calendar.times import Time, UnreadTime
+from bridge.calendar.engine.budget import MAX_NUMBER
+from bridge.calendar.engine.faults import Refusal, did_you_mean
+from bridge.calendar.engine.times import Time, UnreadTime
 from bridge.errors import InvalidValue
 
 YES: Final = frozenset({"yes", "true", "1", "on", "y"})

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from typing import NoReturn, TypeVar
 
-from bridge.calendar.faults import Refusal, did_you_mean
+from bridge.calendar.engine.faults import Refusal, did_you_mean
 from bridge.calendar.zones import FIRST_YEAR, LAST_YEAR, Zone, at_wall_time, find_zone
 
 D = TypeVar("D", bound=date)

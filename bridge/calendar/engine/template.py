@@ -13,21 +13,21 @@ from jinja2 import nodes
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.runtime import Context
 
-from bridge.calendar import binding
-from bridge.calendar.binding import Bound, bind
-from bridge.calendar.budget import spending
-from bridge.calendar.checks import check_family
-from bridge.calendar.compiling import Program, Run, compile_family, time_use
-from bridge.calendar.declarations import Variable
-from bridge.calendar.examples import examples
-from bridge.calendar.faults import Refusal, TemplateFault, did_you_mean
-from bridge.calendar.lines import join
-from bridge.calendar.reach import GLOBALS
-from bridge.calendar.sandbox import Sandbox
-from bridge.calendar.sources import BLOCKS, Family, Source, read_family
-from bridge.calendar.time_filters import ZONE
-from bridge.calendar.times import NEEDS_ZONE, Time, UnreadTime
-from bridge.calendar.values import UnknownName
+from bridge.calendar.engine import binding
+from bridge.calendar.engine.binding import Bound, bind
+from bridge.calendar.engine.budget import spending
+from bridge.calendar.engine.checks import check_family
+from bridge.calendar.engine.compiling import Program, Run, compile_family, time_use
+from bridge.calendar.engine.declarations import Variable
+from bridge.calendar.engine.examples import examples
+from bridge.calendar.engine.faults import Refusal, TemplateFault, did_you_mean
+from bridge.calendar.engine.lines import join
+from bridge.calendar.engine.reach import GLOBALS
+from bridge.calendar.engine.sandbox import Sandbox
+from bridge.calendar.engine.sources import BLOCKS, Family, Source, read_family
+from bridge.calendar.engine.time_filters import ZONE
+from bridge.calendar.engine.times import NEEDS_ZONE, Time, UnreadTime
+from bridge.calendar.engine.values import UnknownName
 from bridge.calendar.zones import find_zone
 from bridge.errors import InvalidValue
 

@@ -10,9 +10,9 @@ from typing import Any
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from bridge.calendar.budget import MAX_ITEMS, check_count, check_length, current
-from bridge.calendar.faults import Refusal
-from bridge.calendar.values import (
+from bridge.calendar.engine.budget import MAX_ITEMS, check_count, check_length, current
+from bridge.calendar.engine.faults import Refusal
+from bridge.calendar.engine.values import (
     Missing,
     as_number,
     as_text,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from jinja2 import TemplateSyntaxError
 
-from bridge.calendar.faults import TemplateFault, did_you_mean
+from bridge.calendar.engine.faults import TemplateFault, did_you_mean
 
 
 @contextmanager
