@@ -65,10 +65,12 @@ def suffixed(given: object) -> list[Suffixed]:
     return found
 
 
-def account_codes(given: object, *, most: int = MOST_IDS) -> list[Suffixed]:
+def account_codes(given: object) -> list[Suffixed]:
     """Errors: InvalidValue that shows the code."""
-    found = suffixed(given)
-    for one in found[:most]:
+    found = [one for one in suffixed(given) if one.value]
+    if len(found) > MOST_IDS:
+        raise InvalidValue(f"has {len(found):,} codes; {MOST_IDS:,} are the most of one user")
+    for one in found:
         account_code(one.value)
     return found
 

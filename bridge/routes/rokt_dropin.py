@@ -64,10 +64,10 @@ def read_post(rest: str, body: Mapping[str, Any], header_key: str | None) -> Cal
 
 def read_delete(rest: str, header_key: str | None) -> CalendarCall:
     """`rest`: `/{accountCode}/{eventId}`, still percent-encoded. Errors: InvalidPayload."""
-    account, _, its_id = rest.removeprefix("/").rstrip("/").partition("/")
+    account, _, its_id = rest.removeprefix("/").partition("/")
     reader = Reader()
     accounts = _account(reader, unquote(account))
-    rokt_event_id = reader.read("eventId", _event_id, unquote(its_id), "")
+    rokt_event_id = reader.read("eventId", _event_id, unquote(its_id.strip("/")), "")
     reader.check()
     return _call("delete", rokt_event_id, accounts, [], {}, header_key)
 
