@@ -114,11 +114,11 @@ def _groups(call: CalendarCall, ids: Sequence[str], known: Known) -> dict[str, t
             field = FieldError("account_code", "is blank: this user has no rokt:account_code")
             raise InvalidPayload.of(field)
         return dict.fromkeys(accounts, ())
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, str]] = {}
     lost = []
     for position, one in enumerate(ids):
         if account := _account_of(one, position, ids, call.accounts, known):
-            groups.setdefault(account, []).append(one)
+            groups.setdefault(account, {}).setdefault(one.casefold(), one)  # the same id may stand there twice
         else:
             lost.append(one)
     if lost and not call.accounts:
@@ -127,9 +127,9 @@ def _groups(call: CalendarCall, ids: Sequence[str], known: Known) -> dict[str, t
     if lost:
         told = f"the account of {', '.join(lost[:5])} is not known; send rokt:account_code as Braze holds it"
         raise InvalidPayload.of(FieldError("subscription_ids", told))
-    if call.action == "update":
-        return dict.fromkeys(groups, ()) if not call.is_test else {a: tuple(i) for a, i in groups.items()}
-    return {account: tuple(its_ids) for account, its_ids in groups.items()}
+    if call.action == "update" and not call.is_test:
+        return dict.fromkeys(groups, ())
+    return {account: tuple(its_ids.values()) for account, its_ids in groups.items()}
 
 
 def _account_of(
@@ -155,7 +155,7 @@ def _of_chosen_calendars(call: CalendarCall) -> tuple[str, ...] | None:
     for position, one in enumerate(ids):
         paired = {c.value.casefold() for c in calendars if c.is_of(one)}
         calendar_of[one] = paired or ({calendars[position].value.casefold()} if by_position else set())
-    if not any(calendar_of.values()) and len({c.value for c in calendars}) == 1 and len(ids) == 1:
+    if not any(calendar_of.values()) and len({c.value for c in calendars}) == 1 and len(set(ids)) == 1:
         return ids
     if not any(calendar_of.values()):
         told = "the calendars of these subscriptions are not known; send rokt:calendar_code as Braze holds it"

@@ -38,22 +38,26 @@ class Suffixed:
 def values(given: object) -> list[str]:
     """The single values of an array, or of a text that Liquid made of one: joined by `,` or `","`, or not at all.
 
-    Blanks and repeats are left out. Errors: InvalidValue.
+    Blanks are left out; repeats stay, as two lists may belong together by position. Errors: InvalidValue.
     """
     if given is None:
         return []
     if isinstance(given, str):
-        texts = re.findall(_GUID, given) if _ONLY_GUIDS.fullmatch(given.strip()) else given.split(",")
+        texts = [given]
     elif isinstance(given, Sequence):
         texts = []
         for number, item in enumerate(given, 1):
             if item is not None and not isinstance(item, str):
                 raise InvalidValue(f"item {number} must be text in quotes, not {json_type(item)}")
-            texts += (item or "").split(",")
+            texts.append(item or "")
     else:
         raise InvalidValue(f"must be text or a list of texts, not {json_type(given)}")
-    stripped = (text.strip(' \t\r\n"[]') for text in texts)
-    return list(dict.fromkeys(text for text in stripped if text))
+    parts = (part.strip(' \t\r\n"[]') for text in texts for part in text.split(","))
+    return [value for part in parts if part for value in _unjoined(part)]
+
+
+def _unjoined(text: str) -> list[str]:
+    return re.findall(_GUID, text) if _ONLY_GUIDS.fullmatch(text) else [text]
 
 
 def suffixed(given: object) -> list[Suffixed]:
@@ -98,7 +102,7 @@ def subscription_ids(given: object) -> list[str]:
         found.append(subscription_id)
     if len(found) > MOST_IDS:
         raise InvalidValue(f"has {len(found):,} ids; {MOST_IDS:,} are the most of one user")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def user_id(given: object) -> str:
