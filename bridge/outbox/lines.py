@@ -212,8 +212,11 @@ def enter(connection: Connection, seq: int, now: datetime, values: Mapping[str, 
     """Put a stored message back into its place in its line. The line's key must be held."""
     connection.execute(sa.update(messages).where(messages.c.seq == seq).values(settled_at=None, **values))
     row = connection.execute(sa.select(messages).where(messages.c.seq == seq)).one()
+    # A claim holds no key: without its row's lock the head could be in flight by the time it is set back.
     head = connection.execute(
-        sa.select(waiting.c.seq, waiting.c.call_id).where(waiting.c.line == row.line, waiting.c.is_head)
+        sa.select(waiting.c.seq, waiting.c.call_id)
+        .where(waiting.c.line == row.line, waiting.c.is_head)
+        .with_for_update()
     ).first()
     goes_first = head is None or (head.call_id is None and seq < head.seq)
     if head is not None and goes_first:
