@@ -50,7 +50,7 @@ def plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: fr
     chosen = _of_chosen_calendars(call)
     if chosen is not None and not chosen:
         return _skipped(call, f"no subscription to the calendar {', '.join(_wanted_calendars(call))}")
-    groups = _groups(call, chosen if chosen is not None else call.subscription_ids, known)
+    groups = _groups(call, chosen, known)
     if call.is_test:
         groups = {
             account: reached
@@ -103,8 +103,9 @@ def _content(
     return content, content if call.is_whole else given, tuple(event.warnings()), event.end
 
 
-def _groups(call: CalendarCall, ids: Sequence[str], known: Known) -> dict[str, tuple[str, ...]]:
-    """The subscriptions by account."""
+def _groups(call: CalendarCall, chosen: frozenset[str] | None, known: Known) -> dict[str, tuple[str, ...]]:
+    """The subscriptions by account. `chosen`: only these."""
+    ids = call.subscription_ids
     if not ids:
         accounts = [one.value for one in call.accounts] or list(known.standing_in)
         if call.action == "create" or (call.action == "upsert" and not known.has_event):
@@ -117,8 +118,12 @@ def _groups(call: CalendarCall, ids: Sequence[str], known: Known) -> dict[str, t
     groups: dict[str, dict[str, str]] = {}
     lost = []
     for position, one in enumerate(ids):
+        if chosen is not None and one not in chosen:
+            continue
         if account := _account_of(one, position, ids, call.accounts, known):
-            groups.setdefault(account, {}).setdefault(one.casefold(), one)  # the same id may stand there twice
+            groups.setdefault(account, {}).setdefault(
+                one.casefold(), one
+            )  # the same id may stand there twice
         else:
             lost.append(one)
     if lost and not call.accounts:
@@ -144,7 +149,7 @@ def _account_of(
     return accounts[position].value if len(accounts) == len(ids) else None
 
 
-def _of_chosen_calendars(call: CalendarCall) -> tuple[str, ...] | None:
+def _of_chosen_calendars(call: CalendarCall) -> frozenset[str] | None:
     """The subscriptions of the calendars asked for; None: nobody asked."""
     wanted = {code.casefold() for code in _wanted_calendars(call)}
     if not wanted or not call.subscription_ids:
@@ -154,13 +159,15 @@ def _of_chosen_calendars(call: CalendarCall) -> tuple[str, ...] | None:
     calendar_of: dict[str, set[str]] = {}
     for position, one in enumerate(ids):
         paired = {c.value.casefold() for c in calendars if c.is_of(one)}
-        calendar_of[one] = paired or ({calendars[position].value.casefold()} if by_position else set())
+        if not paired and by_position:
+            paired = {calendars[position].value.casefold()}
+        calendar_of.setdefault(one, set()).update(paired)
     if not any(calendar_of.values()) and len({c.value for c in calendars}) == 1 and len(set(ids)) == 1:
-        return ids
+        return frozenset(ids)
     if not any(calendar_of.values()):
         told = "the calendars of these subscriptions are not known; send rokt:calendar_code as Braze holds it"
         raise InvalidPayload.of(FieldError("calendar_code", told))
-    return tuple(one for one in ids if calendar_of[one] & wanted)
+    return frozenset(one for one in ids if calendar_of[one] & wanted)
 
 
 def _wanted_calendars(call: CalendarCall) -> tuple[str, ...]:
