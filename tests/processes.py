@@ -20,14 +20,14 @@ KEY = "test-key"
 
 @dataclass
 class Processes:
-    """One web and one worker on a database, delivering to `rokt_url`."""
+    """A web and workers on one database, delivering to `rokt_url`."""
 
     database_url: str
     rokt_url: str
     port: int
     environ: dict[str, str] = field(default_factory=dict)
     web: subprocess.Popen[bytes] | None = None
-    worker: subprocess.Popen[bytes] | None = None
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -52,9 +52,8 @@ class Processes:
                 time.sleep(0.05)
         raise RuntimeError("the web process did not answer within 20 s")
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        self.worker = self._start("-m", "bridge", "worker")
-        return self.worker
+    def start_worker(self) -> None:
+        self.workers.append(self._start("-m", "bridge", "worker"))
 
     def kill(self, process: subprocess.Popen[bytes] | None) -> None:
         """SIGKILL, gunicorn's children included."""
@@ -63,7 +62,7 @@ class Processes:
             process.wait()
 
     def stop(self) -> None:
-        for process in (self.web, self.worker):
+        for process in (self.web, *self.workers):
             self.kill(process)
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
