@@ -216,15 +216,15 @@ def _with_flat_keys(words: str, fault: TemplateFault) -> str:
 
 def _take_flat(event: dict[str, Any], unknown: Mapping[str, Any], reader: Reader) -> None:
     known = ("event_id", *FIELDS)
-    for key, value in unknown.items():
-        if key not in known:
-            reader.refuse(shown(key), f"is not known; {meant(key, (*KEYS, *known))}")
-        elif key in event:
+    reader.refuse_unknown([k for k in unknown if k not in known], "is not known", (*KEYS, *known))
+    reader.refuse_unknown(
+        [k for k in event if k not in known], "is no field of an event", known, within="event."
+    )
+    for key in known:
+        if key in unknown and key in event:
             reader.refuse(key, "is given twice: once in event")
-        else:
-            event[key] = value
-    for key in event.keys() - set(known):
-        reader.refuse(f"event.{shown(key)}", f"is no field of an event; {meant(key, known)}")
+        elif key in unknown:
+            event[key] = unknown[key]
 
 
 def _action(given: object) -> str:

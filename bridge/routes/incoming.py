@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from bridge.calendar.event import json_type
@@ -16,6 +17,7 @@ ACCOUNT_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 SUBSCRIPTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 MOST_USER_ID = 987  # bytes; Braze's own limit of an external_id
 MOST_IDS = 1_000
+MOST_NAMED = 12  # wrong names in one answer, which a person reads
 UNSENT_CAMPAIGN = "dispatch_id_for_unsent_campaign"  # what Braze renders as dispatch_id in a test send
 
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
@@ -167,9 +169,14 @@ def shown(text: str) -> str:
     return '"' + _UNPRINTABLE.sub("?", text[:60]) + ('…"' if len(text) > 60 else '"')
 
 
+def name_shown(name: str) -> str:
+    """A caller's own name of a field, fit to be the field of an error."""
+    return _UNPRINTABLE.sub("?", name[:60])
+
+
 def meant(word: str, known: Sequence[str]) -> str:
     """What a mistyped name may have been meant as, or all names that there are."""
-    near = nearest(word, known, 2)
+    near = nearest(word[:60], known, 2)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
 
 
@@ -188,6 +195,15 @@ class Reader:
 
     def refuse(self, field: str, message: str) -> None:
         self.errors.append(FieldError(field, message))
+
+    def refuse_unknown(
+        self, names: Collection[str], words: str, known: Sequence[str], *, within: str = ""
+    ) -> None:
+        """Refuse names that there are not, each with those that may be meant; of very many only the first."""
+        for name in islice(names, MOST_NAMED):
+            self.refuse(within + name_shown(name), f"{words}; {meant(name, known)}")
+        if len(names) > MOST_NAMED:
+            self.refuse(within.rstrip("."), f"{len(names) - MOST_NAMED:,} more names are not known")
 
     def check(self) -> None:
         if self.errors:

@@ -16,7 +16,6 @@ from bridge.routes.incoming import (
     an_object,
     identifier,
     is_test,
-    meant,
     subscription_ids,
 )
 
@@ -34,6 +33,7 @@ NAMES = {
     "visibleFromDateTimeUtc": "visible_from",
 }
 IGNORED = ("actionType", "timezoneIanaId")  # in Rokt's samples, without a meaning that the bridge could keep
+NO_FIELD = "is no field of Rokt's"
 NO_ACCOUNT = "this user has no rokt:account_code"
 
 
@@ -48,14 +48,12 @@ def read_post(rest: str, body: Mapping[str, Any], header_key: str | None) -> Cal
     outer = {"event", "subscriptionIds", *IGNORED}
     is_flat = is_update and wrapped is None
     event = body if is_flat else reader.read("event", an_object, wrapped, {})
-    fields: dict[str, Any] = {}
-    for key, value in event.items():
-        if key in NAMES:
-            fields[NAMES[key]] = value
-        elif key not in IGNORED and not (is_flat and key in outer):
-            _unknown(reader, key if is_flat else f"event.{key}", str(key), tuple(NAMES))
-    for key in body.keys() - outer if not is_flat else ():
-        _unknown(reader, str(key), str(key), ("event", "subscriptionIds"))
+    fields: dict[str, Any] = {NAMES[key]: value for key, value in event.items() if key in NAMES}
+    passed_over = outer if is_flat else set(IGNORED)
+    unknown = [key for key in event if key not in NAMES and key not in passed_over]
+    reader.refuse_unknown(unknown, NO_FIELD, tuple(NAMES), within="" if is_flat else "event.")
+    if not is_flat:
+        reader.refuse_unknown([k for k in body if k not in outer], NO_FIELD, ("event", "subscriptionIds"))
     rokt_event_id = reader.read("event.eventId", _event_id, fields.pop("event_id", None), "")
     ids = reader.read("subscriptionIds", subscription_ids, body.get("subscriptionIds"), [])
     reader.check()
@@ -116,7 +114,3 @@ def _event_id(given: object) -> str:
     if its_id.endswith("_"):
         raise InvalidValue("ends in _: this user has no {{${user_id}}} (external_id)")
     return its_id
-
-
-def _unknown(reader: Reader, where: str, key: str, known: tuple[str, ...]) -> None:
-    reader.refuse(where[:80], f"is no field of Rokt's; {meant(key, known)}")
