@@ -20,6 +20,20 @@ MOST_IDS = 1_000
 MOST_NAMED = 12  # wrong names in one answer, which a person reads
 UNSENT_CAMPAIGN = "dispatch_id_for_unsent_campaign"  # what Braze renders as dispatch_id in a test send
 
+# How Braze's page names Rokt's fields beside its template, and in its French translation.
+_OTHER_NAMES = {
+    "eventtitle": "title",
+    "eventdescr": "description",
+    "eventlocation": "location",
+    "eventstart": "start",
+    "eventend": "end",
+    "eventtz": "timezone",
+    "titre": "title",
+    "emplacement": "location",
+    "départ": "start",
+    "fin": "end",
+    "fuseau horaire": "timezone",
+}
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _ONLY_GUIDS = re.compile(rf"(?:{_GUID}){{2,}}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -176,7 +190,8 @@ def name_shown(name: str) -> str:
 
 def meant(word: str, known: Sequence[str]) -> str:
     """What a mistyped name may have been meant as, or all names that there are."""
-    near = nearest(word[:60], known, 2)
+    other = _OTHER_NAMES.get(word.casefold())
+    near = [other] if other in known else nearest(word[:60], known, 2)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
 
 
