@@ -59,7 +59,8 @@ class CalendarCall:
     """One request about one event of one user, read and rendered; who holds what is not asked yet.
 
     `rokt_event_id`: `{event_id}_{user_id}`. `event`: the fields given, in the form that CalendarEvent.of
-    completes. `is_whole`: what is not given is meant to be blank, not left as it was.
+    completes. `is_whole`: what is not given is meant to be blank, not left as it was. `names`: what the caller
+    calls our fields, where that is something else.
     """
 
     action: str
@@ -79,6 +80,7 @@ class CalendarCall:
     expires: str | None = None
     idempotency_key: str | None = None
     is_test: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def event(self, base: Mapping[str, Any] | None) -> dict[str, Any]:
         """The given fields, checked; times without a zone of their own are in the last state's.
@@ -96,6 +98,12 @@ class CalendarCall:
             return wrong
         errors = [FieldError(e.field, f"{self.template}.jinja gives: {e.message}") for e in wrong.errors]
         return TemplateRefused("wrong event", errors)
+
+    def in_its_names(self, wrong: InvalidPayload) -> InvalidPayload:
+        """An error in the words of whoever built the request."""
+        return InvalidPayload.of(
+            *(FieldError(self.names.get(e.field, e.field), e.message) for e in wrong.errors)
+        )
 
     def expires_at(self) -> datetime | None:
         """Errors: InvalidPayload."""

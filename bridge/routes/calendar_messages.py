@@ -44,6 +44,13 @@ class Planned:
 
 def plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: frozenset[str]) -> Planned:
     """Errors: InvalidPayload, TemplateRefused."""
+    try:
+        return _plan(call, known, now, test_subscriptions)
+    except InvalidPayload as wrong:
+        raise call.in_its_names(wrong) from wrong
+
+
+def _plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: frozenset[str]) -> Planned:
     if call.skip is not None:
         return _skipped(call, call.skip)
     content, given, warnings, ends_at = _content(call, known)

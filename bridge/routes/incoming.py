@@ -190,7 +190,7 @@ def name_shown(name: str) -> str:
 
 def meant(word: str, known: Sequence[str]) -> str:
     """What a mistyped name may have been meant as, or all names that there are."""
-    other = _OTHER_NAMES.get(word.casefold())
+    other = _OTHER_NAMES.get(word.casefold(), "")
     near = [other] if other in known else nearest(word[:60], known, 2)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from bridge.calendar.event import json_type
 from bridge.errors import InvalidValue
 from bridge.routes.calendar_events import CalendarCall
 from bridge.routes.incoming import (
@@ -32,9 +34,12 @@ NAMES = {
     "allDayEvent": "all_day",
     "visibleFromDateTimeUtc": "visible_from",
 }
+OUTER_NAMES = {"subscription_ids": "subscriptionIds", "account_code": "accountCode"}
 IGNORED = ("actionType", "timezoneIanaId")  # in Rokt's samples, without a meaning that the bridge could keep
 NO_FIELD = "is no field of Rokt's"
 NO_ACCOUNT = "this user has no rokt:account_code"
+
+_WITHOUT_OFFSET = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9:.]+))?")
 
 
 def read_post(rest: str, body: Mapping[str, Any], header_key: str | None) -> CalendarCall:
@@ -51,13 +56,17 @@ def read_post(rest: str, body: Mapping[str, Any], header_key: str | None) -> Cal
     fields: dict[str, Any] = {NAMES[key]: value for key, value in event.items() if key in NAMES}
     passed_over = outer if is_flat else set(IGNORED)
     unknown = [key for key in event if key not in NAMES and key not in passed_over]
-    reader.refuse_unknown(unknown, NO_FIELD, tuple(NAMES), within="" if is_flat else "event.")
+    within = "" if is_flat else "event."
+    reader.refuse_unknown(unknown, NO_FIELD, tuple(NAMES), within=within)
     if not is_flat:
         reader.refuse_unknown([k for k in body if k not in outer], NO_FIELD, ("event", "subscriptionIds"))
-    rokt_event_id = reader.read("event.eventId", _event_id, fields.pop("event_id", None), "")
+    rokt_event_id = reader.read(f"{within}eventId", _event_id, fields.pop("event_id", None), "")
     ids = reader.read("subscriptionIds", subscription_ids, body.get("subscriptionIds"), [])
     reader.check()
-    return _call("update" if is_update else "create", rokt_event_id, accounts, ids, fields, header_key)
+    if "visible_from" in fields:
+        fields["visible_from"] = _utc(fields["visible_from"])
+    names = OUTER_NAMES | {f"event.{ours}": within + rokts for rokts, ours in NAMES.items()}
+    return _call("update" if is_update else "create", rokt_event_id, accounts, ids, fields, names, header_key)
 
 
 def read_delete(rest: str, header_key: str | None) -> CalendarCall:
@@ -67,7 +76,7 @@ def read_delete(rest: str, header_key: str | None) -> CalendarCall:
     accounts = _account(reader, unquote(account))
     rokt_event_id = reader.read("eventId", _event_id, unquote(its_id.strip("/")), "")
     reader.check()
-    return _call("delete", rokt_event_id, accounts, [], {}, header_key)
+    return _call("delete", rokt_event_id, accounts, [], {}, OUTER_NAMES, header_key)
 
 
 def _call(
@@ -76,6 +85,7 @@ def _call(
     accounts: list[Suffixed],
     ids: list[str],
     fields: Mapping[str, Any],
+    names: Mapping[str, str],
     header_key: str | None,
 ) -> CalendarCall:
     # Rokt's eventId ends in the user's id by Braze's template; an id without "_" has none.
@@ -91,6 +101,7 @@ def _call(
         is_whole=action == "create",
         idempotency_key=header_key,
         is_test=is_test(header_key),
+        names=names,
     )
 
 
@@ -107,8 +118,16 @@ def _account(reader: Reader, account: str) -> list[Suffixed]:
     return found
 
 
+def _utc(given: object) -> object:
+    """A visibleFromDateTimeUtc is in UTC, whether it says so or not."""
+    bare = _WITHOUT_OFFSET.fullmatch(given.strip()) if isinstance(given, str) else None
+    return f"{bare[1]}T{bare[2] or '00:00'}Z" if bare else given
+
+
 def _event_id(given: object) -> str:
-    if not isinstance(given, str) or not given.strip():
+    if given is not None and not isinstance(given, str):
+        raise InvalidValue(f"must be text in quotes, not {json_type(given)}")
+    if not given or not given.strip():
         raise InvalidValue("is needed, such as Event_0001_{{${user_id}}}")
     its_id = identifier(given.strip(), 255 + MOST_USER_ID)
     if its_id.endswith("_"):
