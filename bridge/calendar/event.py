@@ -29,6 +29,14 @@ MOST_NOTIFY_BEFORE = 40_320  # minutes: four weeks
 MOST_TEXT = 100_000  # characters; Rokt documents no limit
 
 _YES, _NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
+_JSON_TYPES: dict[type, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -191,8 +199,7 @@ def yes_no(value: object) -> bool:
 
 def json_type(value: object) -> str:
     """What JSON calls a value's type, for messages."""
-    names = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
-    return names.get(type(value), "null")
+    return _JSON_TYPES.get(type(value), "null")
 
 
 def _title(value: object) -> str:
