@@ -15,7 +15,7 @@ from bridge.routes.incoming import (
     Suffixed,
     a_text,
     account_codes,
-    an_object,
+    an_object_or_blank,
     event_id,
     is_test,
     meant,
@@ -130,8 +130,8 @@ def read(
     expires = reader.read("expires", a_text, body.get("expires"), "")
     key = reader.read("idempotency_key", _key, body.get("idempotency_key"), "") or header_key or ""
     dispatch_id = reader.read("dispatch_id", a_text, body.get("dispatch_id"), "")
-    event = dict(reader.read("event", an_object, body.get("event") or {}, {}))
-    variables = dict(reader.read("variables", an_object, body.get("variables") or {}, {}))
+    event = dict(reader.read("event", an_object_or_blank, body.get("event"), {}))
+    variables = dict(reader.read("variables", an_object_or_blank, body.get("variables"), {}))
     unknown = {k: body[k] for k in body if k not in KEYS}
     if name and event:
         reader.refuse("event", "stands beside a template: give one of the two")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,7 +164,10 @@ def order(given: object) -> float | None:
         return None
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if is_number or (isinstance(given, str) and re.fullmatch(r"\s*-?[0-9]{1,18}(\.[0-9]{1,9})?\s*", given)):
-        number = float(given)  # type: ignore[arg-type]
+        try:
+            number = float(given)  # type: ignore[arg-type]
+        except OverflowError:
+            number = math.inf
     elif isinstance(given, str):
         return moment(given).timestamp()
     else:
@@ -229,6 +233,11 @@ def an_object(given: object) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise InvalidValue(f"must be an object in braces, not {json_type(given)}")
     return given
+
+
+def an_object_or_blank(given: object) -> Mapping[str, Any]:
+    is_blank = given is None or (isinstance(given, str) and not given.strip())
+    return {} if is_blank else an_object(given)
 
 
 def a_text(given: object) -> str:
