@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ UNAVAILABLE = (
     sa.exc.TimeoutError,
 )
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _STATEMENT_MS = 5_000  # every statement of the bridge is short; one that is not must not hold its locks
 _LOCK_MS = 3_000
 
@@ -63,6 +65,16 @@ class JsonText(sa.types.TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
+
+
+class Words(sa.types.TypeDecorator[str]):
+    """Text for people, often an upstream's: what a database cannot hold (NUL, half a character) is replaced."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
 class Database:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from bridge.database import JsonText, UtcDateTime, metadata
+from bridge.database import JsonText, UtcDateTime, Words, metadata
 
 Order = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER PRIMARY KEY by itself
 
@@ -50,7 +50,7 @@ messages = Table(
     Column("first_failed_at", UtcDateTime),
     Column("tries", Integer, nullable=False, default=0),
     Column("was_uncertain", Boolean, nullable=False, default=False),
-    Column("reason", Text),
+    Column("reason", Words),
     Column("progress", JsonText),
     Index("messages_by_line", "line", "seq"),
     Index("messages_by_state", "state", "seq"),
@@ -126,7 +126,7 @@ attempts = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("status", Integer),
     Column("ms", Integer, nullable=False),
-    Column("answer", Text, nullable=False),
+    Column("answer", Words, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -145,7 +145,7 @@ destination_states = Table(
     Column("destination", String(32), primary_key=True),
     Column("account_code", String(64), primary_key=True),
     Column("state", String(8), nullable=False),  # open, closed
-    Column("reason", Text),
+    Column("reason", Words),
     Column("since", UtcDateTime, nullable=False),
     Column("troubled_lines", JsonText, nullable=False),  # different keys whose calls failed in a row
     Column("probe_at", UtcDateTime),

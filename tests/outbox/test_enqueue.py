@@ -170,6 +170,13 @@ class TestOrder:
         assert accepted.state == state
         assert outbox.waiting() == []
 
+    def test_a_reason_that_quotes_what_no_database_holds_is_kept_without_it(self, outbox: Outbox) -> None:
+        refused = a_message(state=State.DEAD, reason="title: \x00 \ud800", request={})
+
+        [accepted] = outbox.accept(refused)
+
+        assert outbox.message(accepted.ids[0]).reason == "title: \ufffd \ufffd"
+
     def test_a_test_goes_before_what_waits(self, outbox: Outbox) -> None:
         outbox.accept(a_message())
         [test] = outbox.accept(a_message(line=None, is_test=True), now=NOON + timedelta(seconds=1))
@@ -210,13 +217,14 @@ class TestGroups:
         order = [row.id for row in Outbox(database).rows(query)]
         assert order == [answer.result().ids[0] for answer in answers]
 
-    @pytest.mark.parametrize("bad", [a_message(user_id="nul \x00"), a_message(user_id="half \ud800")])
-    def test_what_the_database_cannot_hold_fails_alone(self, database: Database, bad: Any) -> None:
-        if database.is_sqlite and "\x00" in bad.user_id:
+    @pytest.mark.parametrize("user_id", ["nul \x00", "half \ud800"], ids=["nul", "surrogate"])
+    def test_what_the_database_cannot_hold_fails_alone(self, database: Database, user_id: str) -> None:
+        if database.is_sqlite and "\x00" in user_id:
             pytest.skip("SQLite holds a NUL")
         good = [a_request(a_message(user_id=f"u-{n}")) for n in range(4)]
+        bad = a_request(a_message(user_id=user_id))
 
-        answers = accept_as_one_group(HeldBack(database), [*good[:2], a_request(bad), *good[2:]])
+        answers = accept_as_one_group(HeldBack(database), [*good[:2], bad, *good[2:]])
 
         failed = [answer.exception() for answer in answers]
         assert [error is None for error in failed] == [True, True, False, True, True]
