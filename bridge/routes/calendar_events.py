@@ -105,12 +105,12 @@ class CalendarCall:
             *(FieldError(self.names.get(e.field, e.field), e.message) for e in wrong.errors)
         )
 
-    def expires_at(self) -> datetime | None:
-        """Errors: InvalidPayload."""
+    def expires_at(self, zone_name: str | None) -> datetime | None:
+        """`zone_name`: the event's, in which a time without an offset is. Errors: InvalidPayload, TemplateRefused."""
         if not self.expires:
             return None
         try:
-            return moment(self.expires, self.fields.get("timezone"))
+            return moment(self.expires, zone_name)
         except InvalidValue as wrong:
             raise self.refusal(InvalidPayload.of(FieldError("expires", str(wrong)))) from wrong
 
@@ -182,7 +182,12 @@ def _rendered(
         if common["action"] == "delete":
             its_id = event_id(template.render_event_id(variables))
             return CalendarCall(
-                event_id=its_id, rokt_event_id=f"{its_id}_{user}", template=name, version=version, **common
+                event_id=its_id,
+                rokt_event_id=f"{its_id}_{user}",
+                template=name,
+                version=version,
+                expires=expires or None,
+                **common,
             )
         rendered = template.render(variables, now)
     except TemplateFault as fault:

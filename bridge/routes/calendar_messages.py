@@ -64,7 +64,7 @@ def _plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: f
             for account, ids in groups.items()
             if (reached := tuple(one for one in ids if one.lower() in test_subscriptions))
         }
-    expires_at = call.expires_at()
+    expires_at = call.expires_at(_zone_name(call, content or known.content or {}))
     if (
         expires_at is None
         and ends_at
@@ -108,6 +108,11 @@ def _content(
         raise call.refusal(wrong) from wrong
     content = event.content()
     return content, content if call.is_whole else given, tuple(event.warnings()), event.end
+
+
+def _zone_name(call: CalendarCall, stands: Mapping[str, Any]) -> str | None:
+    given = call.fields.get("timezone")
+    return given if isinstance(given, str) and given.strip() else stands.get("timezone")
 
 
 def _groups(call: CalendarCall, chosen: frozenset[str] | None, known: Known) -> dict[str, tuple[str, ...]]:
