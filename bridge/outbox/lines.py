@@ -22,6 +22,9 @@ BACK_OFF_FIRST = 1.0  # seconds
 BACK_OFF_MOST = 15 * 60.0
 TOO_LATE = "too late"
 WORKER_LOST = "the worker that sent this was not heard of again"
+OVERTAKEN = "a later message of the same event was delivered; replay with force to send this all the same"
+FORCED = "forced"  # in a message's progress: it goes even if a later one was delivered
+IN_PLACE = (State.DELIVERED, State.SKIPPED)  # Rokt holds what the message says
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,9 @@ def settle(connection: Connection, results: Sequence[Result], now: datetime, ret
     _write_attempts(connection, kept, now)
     _write_messages(connection, endings, now)
     final = [(r, state) for r, (state, _due_at, _reason) in endings if _due_at is None]
-    _leave(connection, [r.call.message for r, _ in final])
+    promoted = _leave(connection, [r.call.message for r, _ in final])
+    in_place = {r.call.message.line: r.call.message.seq for r, state in final if state in IN_PLACE}
+    _supersede(connection, promoted, in_place, now)
     again = [
         {"its_seq": r.call.message.seq, "its_due_at": due} for r, (_, due, _) in endings if due is not None
     ]
@@ -381,13 +386,15 @@ def _write_messages(
         )
 
 
-def _leave(connection: Connection, gone: Sequence[Message]) -> None:
-    if gone:
-        connection.execute(sa.delete(waiting).where(waiting.c.seq.in_([m.seq for m in gone])))
-        _promote(connection, {m.line for m in gone})
+def _leave(connection: Connection, gone: Sequence[Message]) -> list[tuple[int, int]]:
+    """Returns what became the head of its line instead, with the line."""
+    if not gone:
+        return []
+    connection.execute(sa.delete(waiting).where(waiting.c.seq.in_([m.seq for m in gone])))
+    return _promote(connection, {m.line for m in gone})
 
 
-def _promote(connection: Connection, lines: set[int]) -> None:
+def _promote(connection: Connection, lines: set[int]) -> list[tuple[int, int]]:
     """Make the first of each line that has no head its head."""
     headed = set(
         connection.scalars(sa.select(waiting.c.line).where(waiting.c.line.in_(lines), waiting.c.is_head))
@@ -397,5 +404,22 @@ def _promote(connection: Connection, lines: set[int]) -> None:
         .where(waiting.c.line.in_(lines - headed))
         .group_by(waiting.c.line)
     )
-    if lines - headed:
-        connection.execute(sa.update(waiting).where(waiting.c.seq.in_(firsts)).values(is_head=True))
+    if not lines - headed:
+        return []
+    promoted = sa.update(waiting).where(waiting.c.seq.in_(firsts)).values(is_head=True)
+    rows = connection.execute(promoted.returning(waiting.c.seq, waiting.c.line))
+    return [(row.seq, row.line) for row in rows]
+
+
+def _supersede(
+    connection: Connection, promoted: Sequence[tuple[int, int]], in_place: Mapping[int, int], now: datetime
+) -> None:
+    """A replay that came while a later one was in flight stood behind it, and is out of date once that stands."""
+    while older := [seq for seq, line in promoted if seq < in_place.get(line, 0)]:
+        overtaken = [message for message in _read(connection, older) if not message.progress.get(FORCED)]
+        connection.execute(
+            sa.update(messages)
+            .where(messages.c.seq.in_([message.seq for message in overtaken]))
+            .values(state=State.SUPERSEDED, settled_at=now, reason=OVERTAKEN)
+        )
+        promoted = _leave(connection, overtaken)

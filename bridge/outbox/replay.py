@@ -11,11 +11,11 @@ from sqlalchemy.engine import Connection
 from bridge.errors import FieldError, InvalidPayload
 from bridge.message import SETTLED, Message, NewMessage, State
 from bridge.outbox.enqueue import line_of
-from bridge.outbox.lines import enter, message_of
+from bridge.outbox.lines import FORCED, IN_PLACE, enter, message_of
+from bridge.outbox.lines import OVERTAKEN as OVERTAKEN
 from bridge.outbox.tables import bodies, key_of, lock_keys, messages
 
-_ANEW = {"tries": 0, "first_failed_at": None, "reason": None, "progress": None, "expires_at": None}
-OVERTAKEN = "a later message of the same event was delivered; replay with force to send this all the same"
+_ANEW = {"tries": 0, "first_failed_at": None, "reason": None, "expires_at": None}
 
 
 def settled(connection: Connection, message_id: str) -> tuple[Message, dict[str, Any]] | None:
@@ -45,13 +45,14 @@ def send_again(connection: Connection, message: Message, now: datetime, *, force
     if state not in SETTLED:
         return state  # somebody else was faster
     later = sa.select(messages.c.seq).where(
-        messages.c.line == message.line, messages.c.seq > message.seq, messages.c.state == State.DELIVERED
+        messages.c.line == message.line, messages.c.seq > message.seq, messages.c.state.in_(IN_PLACE)
     )
     if not force and connection.scalar(later.limit(1)) is not None:
         values = {"state": State.SUPERSEDED, "reason": OVERTAKEN, "settled_at": now}
         connection.execute(sa.update(messages).where(messages.c.seq == message.seq).values(values))
         return State.SUPERSEDED
-    enter(connection, message.seq, now, {"state": State.ACCEPTED, **_ANEW})
+    progress = {FORCED: True} if force else None
+    enter(connection, message.seq, now, {"state": State.ACCEPTED, **_ANEW, "progress": progress})
     return State.ACCEPTED
 
 
