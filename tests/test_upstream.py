@@ -227,12 +227,31 @@ class TestNotBegun:
         with pytest.raises(NotBegun, match="connection refused"):
             upstream.send("POST", "/v1/event/ada", {})
 
+    @pytest.mark.parametrize("refusal", [ConnectionResetError(104, "reset"), BrokenPipeError(32, "pipe")])
+    def test_a_connection_that_breaks_while_it_is_made(
+        self, refusal: OSError, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise refusal
+
+        monkeypatch.setattr(connections, "create_connection", fail)
+        upstream = Upstream("http://127.0.0.1:9", None, allow_http=True)
+
+        with pytest.raises(NotBegun, match="connection broken"):
+            upstream.send("POST", "/", {})
+
     def test_an_unknown_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> None:
             raise socket.gaierror(-2, "Name or service not known")
 
         monkeypatch.setattr(socket, "getaddrinfo", fail)
         upstream = Upstream("https://api.example.com", None)
+
+        with pytest.raises(NotBegun, match="its name is not known"):
+            upstream.send("POST", "/v1/event/ada", {})
+
+    def test_what_cannot_be_a_name(self) -> None:
+        upstream = Upstream(f"https://{'a' * 64}.example.com", None)
 
         with pytest.raises(NotBegun, match="its name is not known"):
             upstream.send("POST", "/v1/event/ada", {})

@@ -20,6 +20,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
 from urllib3.util.connection import allowed_gai_family, create_connection
 
 CONNECT_SECONDS = 3.0
@@ -123,7 +124,8 @@ class _HttpConnection(HTTPConnection):
             else:
                 sock.settimeout(max(until - time.monotonic(), 0.001))
                 return sock
-        raise refusal
+        # Not the refusal itself: urllib3 takes a reset here for one after sending, and goes on without a socket.
+        raise NewConnectionError(self, "no connection") from refusal
 
     def send(self, data: Any) -> None:
         """The first piece (the headers) is taken whole by the system or, when it is refused, not at all."""
@@ -163,8 +165,10 @@ def _look_up(host: str, port: int, until: float) -> list[tuple[str, int]]:
         try:
             infos = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
             found.set_result([(str(info[4][0]), port) for info in infos])
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
             found.set_exception(error)
+        except UnicodeError:
+            found.set_exception(socket.gaierror(socket.EAI_NONAME, "not a host's name"))
 
     threading.Thread(target=look_up, name="look-up", daemon=True).start()
     return found.result(left_until(until))

@@ -84,7 +84,6 @@ def exchange(
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "its name is not known"),
-    (UnicodeError, "its name is not known"),
     (ssl.SSLCertVerificationError, "its TLS certificate is not valid"),
     (ssl.SSLError, "TLS failed"),
     (TimeoutError, "no whole answer in time"),
