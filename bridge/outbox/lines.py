@@ -166,9 +166,11 @@ def take_over(connection: Connection, now: datetime) -> int:
             .with_for_update(skip_locked=True)
         )
     )
-    lost = (
-        list(connection.scalars(sa.select(calls.c.id).where(calls.c.worker_id.in_(silent)))) if silent else []
-    )
+    if silent:
+        connection.execute(sa.delete(workers).where(workers.c.id.in_(silent)))
+    # Not only theirs: a worker may have been forgotten while its last claim was under way.
+    nobodys = calls.c.worker_id.not_in(sa.select(workers.c.id))
+    lost = list(connection.scalars(sa.select(calls.c.id).where(nobodys)))
     if lost:
         freed = sa.update(waiting).where(waiting.c.call_id.in_(lost)).values(call_id=None, due_at=now)
         seqs = list(connection.scalars(freed.returning(waiting.c.seq)))
@@ -187,8 +189,6 @@ def take_over(connection: Connection, now: datetime) -> int:
             told = [{"seq": seq, "at": now, "status": None, "ms": 0, "answer": WORKER_LOST} for seq in seqs]
             connection.execute(sa.insert(attempts), told)
         connection.execute(sa.delete(calls).where(calls.c.id.in_(lost)))
-    if silent:
-        connection.execute(sa.delete(workers).where(workers.c.id.in_(silent)))
     return len(lost)
 
 
