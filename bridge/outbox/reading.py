@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.message import SETTLED, State
+from bridge.message import SETTLED, Json, State
 from bridge.outbox.tables import attempts, bodies, messages, waiting
 
 MOST_LISTED = 200
@@ -77,6 +77,18 @@ def one(connection: Connection, message_id: str) -> dict[str, Any] | None:
 def states(connection: Connection, ids: Sequence[str]) -> dict[str, State]:
     rows = connection.execute(sa.select(messages.c.id, messages.c.state).where(messages.c.id.in_(ids)))
     return {row.id: State(row.state) for row in rows}
+
+
+def waiting_in(connection: Connection, line: int) -> list[tuple[str, Json]]:
+    """What is still to leave of a line, in its order: action and request."""
+    query = (
+        sa.select(messages.c.action, bodies.c.request)
+        .join(waiting, waiting.c.seq == messages.c.seq)
+        .join(bodies, bodies.c.seq == messages.c.seq)
+        .where(waiting.c.line == line)
+        .order_by(waiting.c.seq)
+    )
+    return [(row.action, row.request) for row in connection.execute(query)]
 
 
 def shown(connection: Connection, seqs: Sequence[int]) -> list[dict[str, Any]]:

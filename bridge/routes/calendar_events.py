@@ -149,7 +149,7 @@ def read(
         "calendars": tuple(calendars),
         "as_of": as_of,
         "idempotency_key": key or None,
-        "is_test": is_test(key, dispatch_id),
+        "is_test": is_test(key, header_key, dispatch_id),
     }
     if name:
         return _rendered(

@@ -33,7 +33,10 @@ class Known:
 
 @dataclass(frozen=True)
 class Planned:
-    """`content`: the event as it will stand, None for a delete. `warnings`: what the caller should know."""
+    """What a call asks for. `messages`: none for a test that reaches nobody, whose `requests` are only shown.
+
+    `content`: the event as it will stand, None for a delete. `warnings`: what the caller should know.
+    """
 
     messages: tuple[NewMessage, ...]
     requests: tuple[CalendarRequest, ...] = ()
@@ -58,12 +61,15 @@ def _plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: f
     if chosen is not None and not chosen:
         return _skipped(call, f"no subscription to the calendar {', '.join(_wanted_calendars(call))}")
     groups = _groups(call, chosen, known)
+    is_reached = True
     if call.is_test:
-        groups = {
-            account: reached
+        reached = {
+            account: to
             for account, ids in groups.items()
-            if (reached := tuple(one for one in ids if one.lower() in test_subscriptions))
+            if (to := tuple(one for one in ids if one.lower() in test_subscriptions))
         }
+        is_reached = bool(reached)
+        groups = reached or groups  # of a test that reaches nobody it is shown what would leave
     expires_at = call.expires_at(_zone_name(call, content or known.content or {}))
     if (
         expires_at is None
@@ -81,7 +87,7 @@ def _plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: f
         CalendarRequest(call.action, account, call.rokt_event_id, ids, given, call.is_whole, call.is_test)
         for account, ids in groups.items()
     )
-    messages = tuple(_message(call, request, expires_at) for request in requests)
+    messages = tuple(_message(call, request, expires_at) for request in requests) if is_reached else ()
     return Planned(messages, requests, content, ends_at, warnings)
 
 
@@ -188,13 +194,18 @@ def _wanted_calendars(call: CalendarCall) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.value for one in call.calendars))
 
 
+def line(request: CalendarRequest) -> str:
+    """The key whose messages leave one at a time."""
+    return f"{request.account_code}\x1f{request.rokt_event_id}"
+
+
 def _message(call: CalendarCall, request: CalendarRequest, expires_at: datetime | None) -> NewMessage:
     return NewMessage(
         destination=DESTINATION,
         action=call.action,
         request=request.stored(),
         # A test has a line of its own: it is never taken for the event's state.
-        line=None if call.is_test else f"{request.account_code}\x1f{call.rokt_event_id}",
+        line=None if call.is_test else line(request),
         user_id=call.user_id,
         event_id=call.event_id,
         account_code=request.account_code,

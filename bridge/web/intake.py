@@ -12,24 +12,25 @@ from typing import Any
 import structlog
 from flask import Response, g, jsonify, request
 
-from bridge.calendar.plan import CalendarRequest, steps
-from bridge.errors import NotConfigured, TemplateRefused
+from bridge.database import UNAVAILABLE
+from bridge.errors import FieldError, InvalidPayload, NotConfigured, TemplateRefused
 from bridge.ledger import events
-from bridge.ledger.events import Standing
-from bridge.message import NewMessage, State
+from bridge.message import State
 from bridge.outbox import reading
 from bridge.outbox.enqueue import Accepted, Request, Subject, accepted_content
 from bridge.outbox.tables import key_of
 from bridge.routes.calendar_events import CalendarCall
 from bridge.routes.calendar_messages import Known, Planned, keep_until, plan, refused
+from bridge.routes.incoming import is_test
+from bridge.settings import account_key
+from bridge.web.dry_run import dry_run
 from bridge.web.parts import Parts
 from bridge.web.problems import of_answerable
 
 MOST_WAIT = 25.0  # seconds; Heroku's router gives up at 30
 LOOK_EVERY = 0.05  # seconds
-NOT_REACHED = (
-    "a test of Braze: none of its subscription ids stands in TEST_SUBSCRIPTIONS, so nothing was sent"
-)
+
+_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 log = structlog.get_logger()
 
@@ -51,20 +52,19 @@ def take(parts: Parts, arrival: Arrival) -> Response:
             "Rokt Calendar is off: ROKT_CALENDAR_CLIENT_ID and ROKT_CALENDAR_CLIENT_SECRET are not set."
         )
     now = datetime.now(UTC)
-    is_dry_run = request.args.get("dry_run", "").lower() in ("1", "true", "yes")
-    call: CalendarCall | None = None
+    is_dry_run = flag("dry_run")
     try:
         call = arrival.parse(now)
         known = ask(parts, call)
         planned = plan(call, known, now, parts.settings.test_subscriptions)
     except TemplateRefused as refusal:
-        if is_dry_run or (call is not None and call.is_test):
+        if is_dry_run or _is_test(arrival.payload):
             raise
         return of_answerable(refusal, id=_keep(parts, arrival, refusal))
-    for message in planned.messages:
-        _check_credential(parts, message)
-    if is_dry_run or (call.is_test and not planned.requests):
-        return _dry_run(parts, call, planned)
+    for calendar_request in planned.requests:
+        _check_credential(parts, calendar_request.account_code)
+    if is_dry_run or not planned.messages or (call.is_test and not planned.requests):
+        return dry_run(parts, call, planned)
     accepted = parts.inbox.accept(_request(parts, arrival, call, planned, now))
     log.info(
         "message.accepted",
@@ -76,6 +76,16 @@ def take(parts: Parts, arrival: Arrival) -> Response:
         is_repeat=accepted.is_repeat,
     )
     return _answer(parts, call, planned, accepted)
+
+
+def flag(name: str) -> bool:
+    """A yes or no of the query. Errors: InvalidPayload: a slip must not send what was not to be sent."""
+    value = request.args.get(name)
+    if value is None:
+        return False
+    if value.lower() not in _FLAGS:
+        raise InvalidPayload.of(FieldError(name, "must be 1 or 0"))
+    return _FLAGS[value.lower()]
 
 
 def ask(parts: Parts, call: CalendarCall) -> Known:
@@ -148,65 +158,37 @@ def _keep(parts: Parts, arrival: Arrival, refusal: TemplateRefused) -> str:
     return kept.ids[0]
 
 
-def _check_credential(parts: Parts, message: NewMessage) -> None:
+def _is_test(payload: dict[str, Any]) -> bool:
+    body = payload["body"]
+    return is_test(body.get("idempotency_key"), body.get("dispatch_id"), payload["idempotency_key"])
+
+
+def _check_credential(parts: Parts, account_code: str) -> None:
     calendar = parts.settings.calendar
-    if calendar and message.state == State.ACCEPTED and calendar.credential(message.account_code) is None:
+    if calendar and calendar.credential(account_code) is None:
+        key = account_key(account_code)
         raise NotConfigured(
-            f"The account {message.account_code} is off: neither ROKT_CALENDAR_CLIENT_ID nor one of its own is set."
+            f"The account {account_code} is off: set ROKT_CALENDAR_CLIENT_ID__{key} and "
+            f"ROKT_CALENDAR_CLIENT_SECRET__{key}, or for all accounts ROKT_CALENDAR_CLIENT_ID and "
+            "ROKT_CALENDAR_CLIENT_SECRET."
         )
-
-
-def _dry_run(parts: Parts, call: CalendarCall, planned: Planned) -> Response:
-    """Exactly what would leave now, without Authorization."""
-    assert parts.settings.calendar is not None
-    requests = []
-    with parts.database.read() as connection:
-        for calendar_request in planned.requests:
-            place = (calendar_request.account_code, calendar_request.rokt_event_id)
-            standing = events.standings(connection, [place])[place]
-            requests += _calls(parts, calendar_request, standing)
-    body: dict[str, Any] = {"dry_run": True, "requests": requests, "request_id": g.request_id}
-    if call.is_test and not planned.messages:
-        body["reason"] = NOT_REACHED
-    if planned.messages and planned.messages[0].reason:
-        body["reason"] = planned.messages[0].reason
-    if planned.warnings:
-        body["warnings"] = list(planned.warnings)
-    return jsonify(body)
-
-
-def _calls(parts: Parts, calendar_request: CalendarRequest, standing: Standing) -> list[dict[str, Any]]:
-    calendar = parts.settings.calendar
-    assert calendar is not None
-    headers = {"Accept": "application/json", "X-Request-Id": g.request_id}
-    return [
-        {
-            "method": step.method,
-            "url": calendar.url + step.path,
-            "headers": headers | ({"Content-Type": "application/json"} if step.body is not None else {}),
-            "body": step.body,
-        }
-        for step in steps(calendar_request, standing, calendar.update_body)
-    ]
 
 
 def _answer(parts: Parts, call: CalendarCall, planned: Planned, accepted: Accepted) -> Response:
     body: dict[str, Any] = {"id": accepted.ids[0], "state": accepted.state, "request_id": g.request_id}
     if len(accepted.ids) > 1:
         body["ids"] = list(accepted.ids)
+    if accepted.state == State.ACCEPTED and planned.warnings and not accepted.is_repeat:
+        body["warnings"] = list(planned.warnings)
     wait = MOST_WAIT if call.is_test and _wait_wanted() is None else _wait_wanted()
-    if wait and accepted.state == State.ACCEPTED and (settled := _settled(parts, accepted.ids, wait)):
-        shown = settled[0] | {"request_id": g.request_id}
-        return jsonify(shown if len(settled) == 1 else body | {"messages": settled})
     status = 200
-    if accepted.is_repeat:
-        with parts.database.read() as connection:
-            body["state"] = reading.states(connection, accepted.ids[:1]).get(accepted.ids[0], accepted.state)
-        body["is_repeat"] = True
+    if wait and accepted.state == State.ACCEPTED and (settled := _settled(parts, accepted.ids, wait)):
+        shown = settled[0] if len(settled) == 1 else {"messages": settled}
+        body = shown | body | {"state": _state_of(settled)}
+    elif accepted.is_repeat:
+        body |= {"state": _state_now(parts, accepted), "is_repeat": True}
     elif accepted.state == State.ACCEPTED:
         status = 202
-        if planned.warnings:
-            body["warnings"] = list(planned.warnings)
     else:
         reason = planned.messages[0].reason
         body["reason"] = reason if accepted.state == State.SKIPPED else "a newer as_of was accepted before"
@@ -214,6 +196,20 @@ def _answer(parts: Parts, call: CalendarCall, planned: Planned, accepted: Accept
     response.status_code = status
     response.headers["Location"] = f"/v1/messages/{accepted.ids[0]}"
     return response
+
+
+def _state_of(settled: list[dict[str, Any]]) -> State:
+    """Delivered if all are, else the state of the first that is not."""
+    states = [State(message["state"]) for message in settled]
+    return next((state for state in states if state != State.DELIVERED), State.DELIVERED)
+
+
+def _state_now(parts: Parts, accepted: Accepted) -> State:
+    try:
+        with parts.database.read() as connection:
+            return reading.states(connection, accepted.ids[:1]).get(accepted.ids[0], accepted.state)
+    except UNAVAILABLE:  # it was taken before: that is the answer
+        return accepted.state
 
 
 def _wait_wanted() -> float | None:
@@ -239,6 +235,8 @@ def _settled(parts: Parts, ids: tuple[str, ...], wait: float) -> list[dict[str, 
             if time.monotonic() >= until:
                 return None
             time.sleep(LOOK_EVERY)
+    except UNAVAILABLE:  # it was taken: a 503 would ask for it again
+        return None
     finally:
         parts.waiters.release()
 

@@ -9,7 +9,7 @@ import structlog
 from flask import Blueprint, Response, g, jsonify, request
 
 from bridge.database import clock
-from bridge.errors import FieldError, InvalidPayload, InvalidValue, NotFound, TemplateRefused
+from bridge.errors import InvalidValue, NotFound, TemplateRefused
 from bridge.ledger import events
 from bridge.message import Message, State
 from bridge.outbox import reading, replay
@@ -17,7 +17,7 @@ from bridge.outbox.enqueue import Request, store
 from bridge.routes.calendar_messages import plan
 from bridge.routes.incoming import Reader, meant, moment
 from bridge.web.hooks import reparse
-from bridge.web.intake import ask
+from bridge.web.intake import ask, flag
 from bridge.web.parts import Parts
 from bridge.web.problems import of_answerable
 
@@ -54,7 +54,7 @@ def replay_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.post("/v1/messages/<message_id>/replay")
     def replay_message(message_id: str) -> Response:
-        force = _flag("force")
+        force = flag("force")
         is_current = request.args.get("render", "") == "current"
         with parts.database.read() as connection:
             found = replay.settled(connection, message_id)
@@ -156,10 +156,3 @@ def _number(given: str | None) -> int | None:
 
 def _yes_no(given: str | None) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get((given or "").lower())
-
-
-def _flag(name: str) -> bool:
-    value = request.args.get(name, "").lower()
-    if value not in ("", "0", "1", "true", "false"):
-        raise InvalidPayload.of(FieldError(name, "must be 1 or 0"))
-    return value in ("1", "true")
