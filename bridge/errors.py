@@ -131,7 +131,12 @@ class UpstreamTrouble(BridgeError):
 
 
 class NotBegun(UpstreamTrouble):
-    """The call never began (name, connect, TLS, an answer of the token endpoint that never came): repeat freely."""
+    """The call never began (name, connect, TLS, no token came): repeat freely.
+
+    `wait`: what the token endpoint's Retry-After asked for, seconds.
+    """
+
+    wait: float | None = None
 
 
 class AnswerLost(UpstreamTrouble):

@@ -169,7 +169,7 @@ class OAuth2ClientCredentials:
             raise CredentialRefused(f"{self._host} refused the credential: {answer.status}{code}")
         if not 200 <= answer.status < 300:
             trouble = NotBegun(f"{self._host}: {answer.status} instead of a token")
-            trouble.wait = answer.retry_after  # type: ignore[attr-defined]
+            trouble.wait = answer.retry_after
             raise trouble
         return response
 
