@@ -112,7 +112,9 @@ def doubt(connection: Connection, place: Place) -> None:
 def forget_old(connection: Connection, now: datetime) -> int:
     """Forget at most a thousand events whose end and retention are past. Returns how many."""
     query = sa.select(calendar_events.c.account_code, calendar_events.c.rokt_event_id)
-    old = connection.execute(query.where(calendar_events.c.keep_until <= now).limit(1000)).all()
+    its_time = query.where(calendar_events.c.keep_until <= now).limit(1000)
+    # Locked: what a settle renews just now stays, with its holders.
+    old = connection.execute(its_time.with_for_update(skip_locked=True)).all()
     places = [(row.account_code, row.rokt_event_id) for row in old]
     if places:
         connection.execute(sa.delete(calendar_holders).where(_at(calendar_holders, places)))

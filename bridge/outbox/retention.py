@@ -29,7 +29,8 @@ def forget(connection: Connection, table: sa.Table, until: sa.Column[datetime], 
     [key] = table.primary_key.columns
     old = list(connection.scalars(sa.select(key).where(until <= now).limit(MOST_ROWS)))
     if old:
-        connection.execute(sa.delete(table).where(key.in_(old)))
+        # The time again: what was renewed since it was looked at stays.
+        connection.execute(sa.delete(table).where(key.in_(old), until <= now))
     return len(old)
 
 
@@ -44,5 +45,6 @@ def _forget_messages(connection: Connection, state: State, before: datetime) -> 
     )
     old = [row.seq for row in oldest if row.settled_at is not None and row.settled_at < before]
     if old:
-        connection.execute(sa.delete(messages).where(table.seq.in_(old)))
+        # The state again: what was replayed since it was looked at stays.
+        connection.execute(sa.delete(messages).where(table.seq.in_(old), table.state == state))
     return len(old)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from factories import NOON, a_message, a_request
+from factories import NOON, a_message, a_request, a_subject
 from outbox.steps import DAY, DESTINATION, TAKEN, Outbox, faults
 from sqlalchemy.engine import Connection
 
@@ -18,7 +19,8 @@ from bridge.message import Rejected, State
 from bridge.outbox import enqueue, lines, replay
 from bridge.outbox.enqueue import Inbox, store
 from bridge.outbox.lines import Result
-from bridge.outbox.tables import messages
+from bridge.outbox.retention import forget_old
+from bridge.outbox.tables import latest, messages, repeats
 
 Step = Callable[[Connection], Any]
 
@@ -150,6 +152,34 @@ class TestTwoTransactionsAtOnce:
 
         assert line.outbox.faults() == []
         assert sum(bool(row.call_id) for row in line.outbox.waiting()) <= 1
+
+    def test_a_replay_while_old_messages_are_forgotten_is_not_forgotten(
+        self, database: Database, other: Database, line: Line
+    ) -> None:
+        overlap(
+            database, line.replaying, other, lambda connection: forget_old(connection, NOON + 4 * DAY, DAY)
+        )
+
+        assert line.outbox.states() == [State.ACCEPTED]
+        assert [row.is_head for row in line.outbox.waiting()] == [True]
+
+    def test_a_repeat_key_that_is_renewed_while_old_ones_are_forgotten_stays(
+        self, database: Database, other: Database, outbox: Outbox
+    ) -> None:
+        later = NOON + 8 * DAY
+        request = a_request(repeat_key="k-1", subject=a_subject(keep_until=NOON + DAY))
+        outbox.accept(request)
+        renewed = replace(request, subject=a_subject(keep_until=later + DAY))
+
+        overlap(
+            database,
+            lambda connection: store(connection, [renewed], later),
+            other,
+            lambda connection: forget_old(connection, later, 30 * DAY),
+        )
+
+        assert len(outbox.rows(sa.select(repeats))) == 1
+        assert len(outbox.rows(sa.select(latest))) == 1
 
     def test_two_claims_at_once_do_not_wait_for_each_other_and_share_nothing(
         self, database: Database, other: Database, outbox: Outbox
