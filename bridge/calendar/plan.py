@@ -76,7 +76,8 @@ def next_step(request: CalendarRequest, standing: Standing, progress: Json, upda
     is_same = standing.content == event.content() and standing.is_certain
     if is_same and request.action != "update" and not progress.get("ask_update"):
         return None
-    return _update(request, event, update_body)
+    # Where an update decides whether the create worked, it stands for the create and its ids.
+    return replace(_update(request, event, update_body), subscription_ids=to_create)
 
 
 def steps(request: CalendarRequest, standing: Standing, update_body: str) -> list[Step]:
