@@ -9,12 +9,13 @@ from typing import Any
 
 from bridge.calendar.event import CalendarEvent
 from bridge.calendar.plan import CalendarRequest
-from bridge.errors import FieldError, InvalidPayload
+from bridge.errors import FieldError, InvalidPayload, TemplateRefused
 from bridge.message import NewMessage, State
 from bridge.routes.calendar_events import CalendarCall
-from bridge.routes.incoming import Suffixed
+from bridge.routes.incoming import Suffixed, plain
 
 DESTINATION = "rokt_calendar"
+MOST_REASON = 1_000  # characters
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,21 @@ def _plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: f
     return Planned(messages, requests, content, ends_at, warnings)
 
 
-def refused(call_template: str, action: str, user_id: str | None, cause: str) -> NewMessage:
-    """What a template refused, to be kept as dead."""
+def refused(body: Mapping[str, Any], refusal: TemplateRefused) -> NewMessage:
+    """What a template refused, to be kept as dead. Of its body only the user was found to be right."""
     return NewMessage(
-        DESTINATION, action, {}, user_id=user_id, template=call_template, state=State.DEAD, reason=cause
+        DESTINATION,
+        plain(str(body.get("action") or "create").strip().lower()[:16]),
+        {},
+        user_id=str(body.get("user_id") or "").strip() or None,
+        template=plain(str(body.get("template") or "").strip()[:64]),
+        state=State.DEAD,
+        reason=reason_of(refusal),
     )
+
+
+def reason_of(refusal: TemplateRefused) -> str:
+    return plain(f"{refusal.cause}: {refusal.detail}"[:MOST_REASON])
 
 
 def _content(
@@ -227,7 +238,7 @@ def _skipped(call: CalendarCall, reason: str) -> Planned:
         version=call.version,
         is_test=call.is_test,
         state=State.SKIPPED,
-        reason=reason,
+        reason=plain(reason[:MOST_REASON]),
     )
     return Planned((message,))
 

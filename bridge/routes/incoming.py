@@ -184,12 +184,17 @@ def is_test(*marks: object) -> bool:
 
 def shown(text: str) -> str:
     """A caller's text, fit for a message: in quotes, cut, without control characters."""
-    return '"' + _UNPRINTABLE.sub("?", text[:60]) + ('…"' if len(text) > 60 else '"')
+    return '"' + plain(text[:60]) + ('…"' if len(text) > 60 else '"')
 
 
 def name_shown(name: str) -> str:
     """A caller's own name of a field, fit to be the field of an error."""
-    return _UNPRINTABLE.sub("?", name[:60])
+    return plain(name[:60])
+
+
+def plain(text: str) -> str:
+    """A text as every database can hold it: without control characters and lone surrogates."""
+    return _UNPRINTABLE.sub("?", text)
 
 
 def meant(word: str, known: Sequence[str]) -> str:

@@ -17,9 +17,9 @@ from bridge.web.parts import Parts
 
 
 class Rest(BaseConverter):
-    """Everything that follows in a path, blank parts and doubled slashes included."""
+    """Everything that follows in a path, blank parts, doubled slashes and line breaks included."""
 
-    regex = ".*"
+    regex = "(?s:.*)"
     part_isolating = False
 
 

@@ -143,14 +143,7 @@ def _request(parts: Parts, arrival: Arrival, call: CalendarCall, planned: Planne
 
 
 def _keep(parts: Parts, arrival: Arrival, refusal: TemplateRefused) -> str:
-    body = arrival.payload["body"]
-    user = body.get("user_id")
-    message = refused(
-        str(body.get("template") or "")[:64],
-        str(body.get("action") or "create")[:16],
-        str(user) if user else None,
-        f"{refusal.cause}: {refusal.detail}",
-    )
+    message = refused(arrival.payload["body"], refusal)
     kept = parts.inbox.accept(
         Request((message,), g.request_id, g.key_name, arrival.route, arrival.payload, len(arrival.raw))
     )
