@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import uuid
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -23,6 +24,21 @@ from bridge.web.parts import MOST_WAITING, Parts
 MOST_BYTES = 1024 * 1024  # of a request's body
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class _Json(DefaultJSONProvider):
+    """Answers begin with what matters, in letters that people can read."""
+
+    sort_keys = False
+    ensure_ascii = False
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        text = super().dumps(obj, **kwargs)
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # what a caller sent may hold half of a character, which has no UTF-8
+            return super().dumps(obj, **{**kwargs, "ensure_ascii": True})
+        return text
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -44,9 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app = Flask("bridge", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
-    app.json = DefaultJSONProvider(app)
-    app.json.sort_keys = False  # an answer begins with what matters
-    app.json.ensure_ascii = False
+    app.json = _Json(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters["rest"] = hooks.Rest
