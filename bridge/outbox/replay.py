@@ -31,8 +31,7 @@ def settled(connection: Connection, message_id: str) -> tuple[Message, dict[str,
     row = connection.execute(query).first()
     if row is None:
         return None
-    if State(row.state) not in SETTLED:
-        raise InvalidPayload.of(FieldError("id", f"this message is {row.state}: it is on its way already"))
+    _check_settled(row.state)
     payload = row.payload | {"inbound_key": row.inbound_key, "route": row.route}
     return message_of(row, row.request), payload
 
@@ -57,7 +56,12 @@ def send_again(connection: Connection, message: Message, now: datetime, *, force
 
 
 def rewrite(connection: Connection, message: Message, new: NewMessage, now: datetime) -> Message:
-    """Give a stored message what its payload renders to now, before it is sent again."""
+    """Give a stored message what its payload renders to now, before it is sent again.
+
+    Errors: InvalidPayload when somebody else was faster.
+    """
+    locked = sa.select(messages.c.state).where(messages.c.seq == message.seq).with_for_update()
+    _check_settled(connection.execute(locked).scalar_one())
     line = line_of(new) or key_of(new.destination, message.id)
     values = {
         "action": new.action,
@@ -82,3 +86,8 @@ def rewrite(connection: Connection, message: Message, new: NewMessage, now: date
 def refuse_again(connection: Connection, message: Message, cause: str) -> None:
     """The template still refuses it: the reason is the new one."""
     connection.execute(sa.update(messages).where(messages.c.seq == message.seq).values(reason=cause))
+
+
+def _check_settled(state: str) -> None:
+    if State(state) not in SETTLED:
+        raise InvalidPayload.of(FieldError("id", f"this message is {state}: it is on its way already"))

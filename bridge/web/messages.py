@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from flask import Blueprint, Response, g, jsonify, request
 
+from bridge.calendar.event import yes_no
 from bridge.database import clock
-from bridge.errors import InvalidValue, NotFound, TemplateRefused
+from bridge.errors import FieldError, InvalidPayload, InvalidValue, NotFound, TemplateRefused
 from bridge.ledger import events
-from bridge.message import Message, State
+from bridge.message import Message, NewMessage, State
 from bridge.outbox import reading, replay
 from bridge.outbox.enqueue import Request, store
-from bridge.routes.calendar_messages import plan
-from bridge.routes.incoming import Reader, meant, moment
+from bridge.routes.calendar_messages import Planned, plan, reason_of
+from bridge.routes.incoming import Reader, meant, moment, plain
 from bridge.web.hooks import reparse
 from bridge.web.intake import ask, flag
 from bridge.web.parts import Parts
 from bridge.web.problems import of_answerable
 
 QUERY = ("state", "destination", "user_id", "event_id", "was_uncertain", "since", "until", "limit", "cursor")
+
+_LOST_PLUS = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})$")
 
 log = structlog.get_logger()
 
@@ -40,7 +44,7 @@ def read_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/messages/<message_id>")
     def show_message(message_id: str) -> Response:
         with parts.database.read() as connection:
-            found = reading.one(connection, message_id)
+            found = reading.one(connection, plain(message_id))
         if found is None:
             raise NotFound("There is no message with this id.")
         return jsonify(found)
@@ -55,9 +59,9 @@ def replay_blueprint(parts: Parts) -> Blueprint:
     @blueprint.post("/v1/messages/<message_id>/replay")
     def replay_message(message_id: str) -> Response:
         force = flag("force")
-        is_current = request.args.get("render", "") == "current"
+        is_current = _is_current()
         with parts.database.read() as connection:
-            found = replay.settled(connection, message_id)
+            found = replay.settled(connection, plain(message_id))
         if found is None:
             raise NotFound("There is no message with this id.")
         message, payload = found
@@ -78,10 +82,11 @@ def _render_again(parts: Parts, message: Message, payload: dict[str, Any], *, fo
         call = reparse(parts, payload["route"], payload, now)
         planned = plan(call, ask(parts, call), now, parts.settings.test_subscriptions)
     except TemplateRefused as refusal:
-        with parts.database.write() as connection:
-            replay.refuse_again(connection, message, f"{refusal.cause}: {refusal.detail}")
+        if not message.request:
+            with parts.database.write() as connection:
+                replay.refuse_again(connection, message, reason_of(refusal))
         return of_answerable(refusal, id=message.id)
-    first, rest = planned.messages[0], planned.messages[1:]
+    first, rest = _its_part(message, planned)
     with parts.database.write() as connection:
         now = clock(connection)
         message = replay.rewrite(connection, message, first, now)
@@ -94,6 +99,17 @@ def _render_again(parts: Parts, message: Message, payload: dict[str, Any], *, fo
             more = Request(rest, g.request_id, payload["inbound_key"], payload["route"], payload)
             ids += store(connection, [more], now)[0].ids
     return _replayed(message.id, state, ids)
+
+
+def _its_part(message: Message, planned: Planned) -> tuple[NewMessage, tuple[NewMessage, ...]]:
+    """What a stored message becomes, and what else has to be stored: the other accounts of one that had none yet."""
+    its_own = planned.messages
+    if message.request:
+        its_own = tuple(m for m in planned.messages if m.account_code in (message.account_code, ""))[:1]
+    if not its_own:
+        told = f"nothing of this is for the account {message.account_code} now"
+        raise InvalidPayload.of(FieldError("id", told))
+    return its_own[0], its_own[1:]
 
 
 def _replayed(message_id: str, state: State, ids: list[str]) -> Response:
@@ -114,15 +130,22 @@ def _doubt(connection: Any, message: Message) -> None:
         events.doubt(connection, (message.account_code, message.request["rokt_event_id"]))
 
 
+def _is_current() -> bool:
+    given = request.args.get("render", "")
+    if given not in ("", "current"):
+        raise InvalidPayload.of(FieldError("render", 'must be "current": the version published now'))
+    return given == "current"
+
+
 def _filter(args: Any) -> reading.Filter:
     reader = Reader()
     for name in args.keys() - set(QUERY):
         reader.refuse(name[:60], f"is no filter; {meant(name, QUERY)}")
     wanted = reading.Filter(
         state=reader.read("state", _state, args.get("state")),
-        destination=args.get("destination") or None,
-        user_id=args.get("user_id") or None,
-        event_id=args.get("event_id") or None,
+        destination=_text(args.get("destination")),
+        user_id=_text(args.get("user_id")),
+        event_id=_text(args.get("event_id")),
         was_uncertain=reader.read("was_uncertain", _yes_no, args.get("was_uncertain")),
         since=reader.read("since", _time, args.get("since")),
         until=reader.read("until", _time, args.get("until")),
@@ -131,6 +154,10 @@ def _filter(args: Any) -> reading.Filter:
     )
     reader.check()
     return wanted
+
+
+def _text(given: str | None) -> str | None:
+    return plain(given) if given else None
 
 
 def _state(given: str | None) -> State | None:
@@ -143,7 +170,7 @@ def _state(given: str | None) -> State | None:
 
 def _time(given: str | None) -> datetime | None:
     # A plus that nobody encoded arrives as a blank.
-    return moment(given.replace(" 0", "+0")) if given else None
+    return moment(_LOST_PLUS.sub(r"\1+\2", given)) if given else None
 
 
 def _number(given: str | None) -> int | None:
@@ -155,4 +182,4 @@ def _number(given: str | None) -> int | None:
 
 
 def _yes_no(given: str | None) -> bool | None:
-    return {"true": True, "1": True, "false": False, "0": False}.get((given or "").lower())
+    return yes_no(given) if given else None
