@@ -3,7 +3,7 @@
 import os
 import sys
 
-from bridge.app import publish_at_start
+from bridge.app import prepare_start
 from bridge.errors import SettingsInvalid
 from bridge.settings import Settings
 from bridge.web.parts import THREADS
@@ -38,8 +38,11 @@ limit_request_fields = 100
 
 
 def on_starting(server):
-    """A start publishes what changed in templates/; where the database is not ready, the next one does."""
-    publish_at_start()
+    """Refuse to serve on an older schema; publish what changed in templates/."""
+    try:
+        prepare_start()
+    except SettingsInvalid as faults:
+        sys.exit(f"The bridge cannot start:\n{faults}")
 
 
 def worker_exit(server, worker):

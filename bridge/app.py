@@ -16,6 +16,7 @@ from bridge import log, schema
 from bridge.calendar.templates import Templates, publish_files
 from bridge.calendar.zones import use_pinned_tzdata
 from bridge.database import UNAVAILABLE, Database
+from bridge.errors import SettingsInvalid
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web import guard, hooks, messages, problems, unguarded
@@ -79,15 +80,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def publish_at_start() -> None:
-    """Publish new and changed files of `templates/`, in a process that forks afterwards: nothing stays open."""
+def prepare_start() -> None:
+    """Refuse an older schema, then publish what changed in `templates/`; nothing stays open over the fork.
+
+    Errors: SettingsInvalid. A database that cannot be reached now is no reason not to start.
+    """
     settings = Settings.from_env(os.environ, is_web=True)
     log.set_up(is_development=settings.is_development)
     database = Database(settings.database_url)
     try:
         with database.read() as connection:
             if not schema.is_current(connection):
-                return
+                raise SettingsInvalid([schema.OLDER])
         faults = publish_files(database)
     except UNAVAILABLE as down:
         faults = [f"the database is not reachable ({type(down).__name__})"]

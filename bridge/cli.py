@@ -154,7 +154,7 @@ def _check(given: argparse.Namespace) -> int:
     try:
         with database.read() as connection:
             if not schema.is_current(connection):
-                faults.append("the database is older than this release: run `python -m bridge migrate`")
+                faults.append(schema.OLDER)
     except UNAVAILABLE as down:
         faults.append(f"the database is not reachable ({type(down.__cause__ or down).__name__})")
     database.close()

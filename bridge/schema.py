@@ -18,6 +18,7 @@ from bridge.database import UNAVAILABLE, Database
 from bridge.errors import SettingsInvalid
 from bridge.outbox.tables import key_of
 
+OLDER = "the database is older than this release: run `python -m bridge migrate`"
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 MIGRATION_LOCK = key_of("bridge", "migration")
 MIGRATION_STATEMENT_MS = 15 * 60 * 1000  # an index on a large table outlasts the five seconds of every day
@@ -54,7 +55,7 @@ def wait_until_current(database: Database, seconds: float = 120.0) -> None:
         except UNAVAILABLE:
             pass  # it may be on its way
         if time.monotonic() >= until:
-            raise SettingsInvalid(["the database is not at this release: run `python -m bridge migrate`"])
+            raise SettingsInvalid([OLDER])
         time.sleep(0.5)
 
 
