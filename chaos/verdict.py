@@ -1,0 +1,156 @@
+"""Holds what the callers were told against what the upstream saw and what the database lists."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from chaos.driver import Sent
+from chaos.upstream import Sight, Upstream
+
+from bridge.database import Database
+from bridge.outbox.tables import attempts, calls, messages, waiting
+
+LISTED = ("dead", "superseded", "skipped")
+
+
+@dataclass
+class Verdict:
+    lost: list[str] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    repeats: list[str] = field(default_factory=list)  # of messages that were not marked uncertain
+    left: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+    repeated: int = 0
+    uncertain: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    worst_after_kill: float = 0.0
+
+    @property
+    def violations(self) -> list[str]:
+        named = {"lost": self.lost, "order": self.order, "repeat": self.repeats}
+        named |= {"left": self.left, "state": self.states}
+        return [f"{name}: {one}" for name, several in named.items() for one in several]
+
+
+def judge(
+    sent: Sequence[Sent], upstream: Upstream, database: Database, kills: Sequence[tuple[float, str]]
+) -> Verdict:
+    verdict = Verdict()
+    with database.read() as connection:
+        rows = connection.execute(sa.select(messages).order_by(messages.c.seq)).all()
+        for table in (calls, waiting):
+            for row in connection.execute(sa.select(table)).mappings():
+                verdict.left.append(f"{table.name} {dict(row)}")
+        told = defaultdict(list)
+        for row in connection.execute(sa.select(attempts).order_by(attempts.c.id)):
+            told[row.seq].append(f"{row.at:%H:%M:%S.%f} {row.status} {row.answer[:60]}")
+    with upstream.lock:
+        sights = list(upstream.sights)
+    by_id = {row.id: row for row in rows}
+    by_request: dict[str, list[Any]] = defaultdict(list)
+    seen: dict[str, list[Sight]] = defaultdict(list)
+    for row in rows:
+        by_request[row.request_id].append(row)
+        verdict.counts[row.state] = verdict.counts.get(row.state, 0) + 1
+        if row.state != "delivered":
+            reason = f"{row.state}: {row.reason}"
+            verdict.reasons[reason] = verdict.reasons.get(reason, 0) + 1
+    for sight in sights:
+        seen[sight.request_id].append(sight)
+    verdict.uncertain = sum(row.was_uncertain for row in rows)
+
+    def story(request_id: str) -> str:
+        row = by_request[request_id][0] if by_request[request_id] else None
+        kept = (
+            f"seq {row.seq} {row.state} reason={row.reason} uncertain={row.was_uncertain} tries={row.tries} "
+            f"received={row.received_at:%H:%M:%S.%f} attempts={told[row.seq]}"
+            if row
+            else "no row"
+        )
+        saw = [f"{s.kind} {s.fault} {s.seen_at:.2f} taken={s.taken_at} {s.status}" for s in seen[request_id]]
+        return f"{request_id}: {kept}; seen {saw}"
+
+    _lost(verdict, sent, by_id, by_request, seen, story)
+    _order(verdict, rows, sights, by_request, story)
+    _states(verdict, rows, upstream, story)
+    taken_at = {one.request_id: one.taken_at for one in sent}
+    for request_id, several in seen.items():
+        done = [s.taken_at for s in several if s.taken_at is not None]
+        asked = taken_at.get(request_id)
+        for killed_at, _ in kills:
+            if done and asked and asked <= killed_at < done[0]:
+                verdict.worst_after_kill = max(verdict.worst_after_kill, done[0] - killed_at)
+    return verdict
+
+
+def _lost(verdict: Verdict, sent: Any, by_id: Any, by_request: Any, seen: Any, story: Any) -> None:
+    for one in sent:
+        if one.refusal:
+            verdict.lost.append(f"{one.request_id} was refused: {one.refusal} {one.statuses}")
+        if one.taken_at is None:
+            continue
+        if len(set(one.ids)) > 1 or len(by_request[one.request_id]) > 1:
+            verdict.lost.append(f"{one.request_id} is there twice: {one.ids} {one.statuses}")
+        for given in one.ids:
+            row = by_id.get(given)
+            if row is None:
+                verdict.lost.append(f"{one.request_id} {given} has no row {one.statuses}")
+            elif row.state == "delivered":
+                if not any(s.taken_at and s.status != 503 for s in seen[one.request_id]):
+                    verdict.lost.append(f"said to be delivered and never seen: {story(one.request_id)}")
+            elif row.state not in LISTED or not row.reason:
+                verdict.lost.append(story(one.request_id))
+            elif row.state == "dead" and not one.title.startswith("bad"):
+                verdict.lost.append(f"dead for no reason of its own: {story(one.request_id)}")
+
+
+def _order(verdict: Verdict, rows: Any, sights: Sequence[Sight], by_request: Any, story: Any) -> None:
+    line: dict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        line[row.line].append(row)
+    before: dict[str, Any] = {}
+    for several in line.values():
+        for earlier, later in zip(several, several[1:], strict=False):
+            before[later.request_id] = earlier
+    done: set[str] = {r.request_id for r in rows if r.state in ("skipped", "superseded")}
+    first: set[str] = set()
+    newest: dict[int, int] = {}
+    events = [(s.seen_at, 1, s) for s in sights] + [(s.taken_at, 0, s) for s in sights if s.taken_at]
+    for _, is_seen, sight in sorted(events, key=lambda event: event[:2]):
+        if not is_seen:
+            done.add(sight.request_id)
+            continue
+        row = by_request[sight.request_id][0] if by_request[sight.request_id] else None
+        if row is None:
+            verdict.order.append(f"seen and not stored: {sight}")
+            continue
+        if sight.request_id not in first:
+            first.add(sight.request_id)
+            earlier = before.get(sight.request_id)
+            if earlier is not None and earlier.request_id not in done:
+                verdict.order.append(f"{story(sight.request_id)} CAME BEFORE {story(earlier.request_id)}")
+        if sight.request_id in done:
+            verdict.repeated += 1
+            if not row.was_uncertain and not (row.action in ("create", "upsert") and sight.kind == "update"):
+                verdict.repeats.append(story(sight.request_id))
+        newest[row.line] = max(newest.get(row.line, 0), row.seq)
+    seqs: dict[str, int] = {r.request_id: r.seq for r in rows}
+    del seqs
+
+
+def _states(verdict: Verdict, rows: Any, upstream: Upstream, story: Any) -> None:
+    last: dict[str, Any] = {}
+    for row in rows:
+        if row.state == "delivered":
+            last[f"{row.event_id}_{row.user_id}"] = row
+    for key, row in last.items():
+        number = row.request_id.partition("-")[2]
+        expected = None if row.action == "delete" else number
+        stands = upstream.calendar.get(key)
+        if stands != expected:
+            verdict.states.append(f"{key} is {stands!r}, not {expected!r}: {story(row.request_id)}")
