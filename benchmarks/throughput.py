@@ -51,18 +51,10 @@ def main() -> None:
 
 def _bare(events: int) -> float:
     port = free_port()
-    gunicorn = [
-        "-m",
-        "gunicorn",
-        "-c",
-        "gunicorn.conf.py",
-        "--bind",
-        f"127.0.0.1:{port}",
-        "benchmarks.bare:app",
-    ]
     with tempfile.TemporaryDirectory() as folder:
         environ = {"BRIDGE_ENV": "development", "DATABASE_URL": f"sqlite:///{folder}/bare.db"}
-        with _process(gunicorn, environ):
+        _migrate(environ)
+        with _process(_gunicorn(port, "benchmarks.bare:app"), environ):
             _wait_for(f"http://127.0.0.1:{port}/healthz")
             rate, p50, p99 = _load(port, events)
     _row("bare Flask view, 202", rate, rate, p50, p99)
@@ -80,22 +72,8 @@ def _bridge(name: str, url: str, events: int, bare: float) -> None:
         "ROKT_CALENDAR_CLIENT_SECRET": "secret",
     }
     bridge = ["-m", "bridge"]
-    subprocess.run(
-        [sys.executable, *bridge, "migrate"],
-        cwd=ROOT,
-        env=os.environ | environ,
-        check=True,
-        capture_output=True,
-    )
-    gunicorn = [
-        "-m",
-        "gunicorn",
-        "-c",
-        "gunicorn.conf.py",
-        "--bind",
-        f"127.0.0.1:{web}",
-        "bridge.app:create_app()",
-    ]
+    _migrate(environ)
+    gunicorn = _gunicorn(web, "bridge.app:create_app()")
     with _process([*bridge, "sandbox", "--port", str(rokt)], environ), _process(gunicorn, environ):
         _wait_for(f"http://127.0.0.1:{web}/readyz")
         _wait_for(f"http://127.0.0.1:{rokt}/")
@@ -111,6 +89,15 @@ def _bridge(name: str, url: str, events: int, bare: float) -> None:
             _row(f"{name}: accepted beside a worker", rate, bare, p50, p99)
             _drain(url)
             _row(f"{name}: accepted and delivered", events / (time.monotonic() - started), bare)
+
+
+def _gunicorn(port: int, application: str) -> list[str]:
+    return ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", application]
+
+
+def _migrate(environ: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "bridge", "migrate"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | environ, check=True, capture_output=True)
 
 
 def _load(port: int, events: int, first: int = 0) -> tuple[float, float, float]:
