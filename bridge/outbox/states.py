@@ -60,9 +60,8 @@ def gate(connection: Connection, destination: str, now: datetime) -> Gate:
     closed = [s for s in states if s.account_code and s.state == CLOSED]
     held = bool(whole and whole.hold_until and whole.hold_until > now)
     is_closed = bool(whole and whole.state == CLOSED)
-    probed = tuple(
-        s.account_code for s in closed if not held and not is_closed and _take_probe(connection, s, now)
-    )
+    # Also while the whole is closed: where all that waits is of closed accounts, its own probe finds nothing.
+    probed = tuple(s.account_code for s in closed if not held and _take_probe(connection, s, now))
     is_probe = bool(whole and is_closed and not held and _take_probe(connection, whole, now))
     return Gate(not held and not is_closed, is_probe, tuple(s.account_code for s in closed), probed)
 
@@ -112,7 +111,9 @@ def _learn(states: dict[str, DestinationState], destination: str, result: Result
     outcome, message = result.outcome, result.call.message
     whole = states.get("") or _fresh(destination, "", now)
     match outcome:
-        case Retry(refused_account=str(account), reason=reason):
+        case Retry(refused_account=str(account), reason=reason, status=status):
+            if account and "" in states and status is not None:
+                states[""] = _answering(whole, now)  # it refused the credential, so it is there
             state = states.get(account) or _fresh(destination, account, now)
             since = state.since if state.state == CLOSED else now
             probe_at = now + PROBE_LATER_EVERY

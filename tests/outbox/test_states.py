@@ -293,8 +293,8 @@ class TestARestart:
         self, database: Database, database_url: str
     ) -> None:
         before = Upstream(database)
-        before.close()
         before.note((1, refused("shut")), (2, Retry("answered 429", 429, wait=30)))
+        before.close()
         known = [before.state(), before.state("shut")]
         database.close()
         process = Database(database_url)
@@ -305,7 +305,7 @@ class TestARestart:
         process.close()
 
         assert found == known
-        assert gates == [Gate(False, False, ("shut",), ()), Gate(False, True, ("shut",), ())]
+        assert gates == [Gate(False, False, ("shut",), ()), Gate(False, True, ("shut",), ("shut",))]
 
     def test_failures_are_counted_over_a_restart(self, database: Database, database_url: str) -> None:
         Upstream(database).note(*((line, BUSY) for line in range(4)))

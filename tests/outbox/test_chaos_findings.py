@@ -1,0 +1,70 @@
+"""What `make chaos` and the reading beside it found, each as small as it can be told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from factories import NOON, a_call
+from outbox.steps import DESTINATION
+
+from bridge.database import Database
+from bridge.message import Delivered, Outcome, Retry
+from bridge.outbox import states
+from bridge.outbox.lines import Result
+from bridge.outbox.states import CLOSED, OPEN, Gate
+
+SECOND = timedelta(seconds=1)
+BUSY = Retry("answered 503", 503, is_trouble=True)
+
+
+class TestADestinationAndItsOnlyAccountClosedTogether:
+    """Neither may wait for the other: each keeps out what the other's probe could be."""
+
+    def test_the_account_is_probed_while_the_destination_is_closed(self, database: Database) -> None:
+        _note(database, _refused("only"), *[BUSY] * 5)
+
+        gate = _gate(database, 10 * SECOND)
+
+        assert gate.probed_accounts == ("only",)
+        assert not gate.is_open
+
+    def test_an_answer_to_that_probe_opens_both(self, database: Database) -> None:
+        _note(database, _refused("only"), *[BUSY] * 5)
+
+        _note(database, Delivered(202))
+
+        assert _states(database) == {"": OPEN, "only": OPEN}
+
+    def test_a_refused_credential_is_an_answer_so_the_destination_opens(self, database: Database) -> None:
+        _note(database, *[BUSY] * 5)
+
+        _note(database, _refused("only"))
+
+        assert _states(database) == {"": OPEN, "only": CLOSED}
+
+    def test_a_token_endpoint_that_refuses_is_no_answer_of_the_upstream(self, database: Database) -> None:
+        _note(database, *[BUSY] * 5)
+
+        _note(database, Retry("refused", refused_account="only"))
+
+        assert _states(database) == {"": CLOSED, "only": CLOSED}
+
+
+def _refused(account: str) -> Retry:
+    return Retry("answered 401", 401, refused_account=account)
+
+
+def _note(database: Database, *outcomes: Outcome) -> None:
+    results = [Result(a_call(n, account_code="only"), outcome) for n, outcome in enumerate(outcomes)]
+    with database.write() as connection:
+        states.note(connection, DESTINATION, results, NOON)
+
+
+def _gate(database: Database, after: timedelta) -> Gate:
+    with database.write() as connection:
+        return states.gate(connection, DESTINATION, NOON + after)
+
+
+def _states(database: Database) -> dict[str, str]:
+    with database.read() as connection:
+        return {s.account_code: s.state for s in states.read_states(connection, DESTINATION)}
