@@ -19,7 +19,7 @@ from servers import SandboxUnderTest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from bridge.app import create_app
-from bridge.calendar.templates import FOLDER, publish_files
+from bridge.calendar.templates import FOLDER, _publish
 from bridge.database import Database
 from bridge.destinations import configured
 from bridge.outbox.tables import messages, waiting
@@ -89,12 +89,10 @@ class Answer:
 
 @dataclass
 class Bridge:
-    """One web process. `environ`: what its settings were read from."""
+    """One web process."""
 
     app: Flask
     settings: Settings
-    environ: Mapping[str, str]
-    folder: Path
     sandbox: SandboxUnderTest | None = None
 
     @property
@@ -203,10 +201,8 @@ class Bridge:
         return call
 
     def publish(self, **sources: str) -> None:
-        """Publish templates as files, as a start does; for the processes that look from now on."""
-        for name, source in sources.items():
-            (self.folder / f"{name}.jinja").write_text(source, "utf-8")
-        assert not publish_files(self.database, self.folder)
+        """Publish templates as a start does, but without trying them first; this process sees them at once."""
+        publish(self.database, sources)
         self.parts.templates._looked_at = float("-inf")
 
     @contextmanager
@@ -254,7 +250,7 @@ Start = Callable[..., Bridge]
 
 @dataclass
 class Starter:
-    """Starts bridges on one database; keyword arguments are variables of the environment."""
+    """Starts bridges on one database; keyword arguments are variables of the environment. `folder`: to write in."""
 
     database_url: str
     folder: Path
@@ -271,14 +267,19 @@ class Starter:
         } | environ
         settings = Settings.from_env({k: v for k, v in whole.items() if v}, is_web=True)
         app = create_app(settings)
-        bridge = Bridge(app, settings, whole, self.folder, sandbox)
+        bridge = Bridge(app, settings, sandbox)
         self.stack.callback(bridge.close)
         return bridge
 
 
+def publish(database: Database, sources: Mapping[str, str]) -> None:
+    with database.write() as connection:
+        _publish(connection, sources)
+
+
 def publish_shipped(database_url: str) -> None:
     database = Database(database_url)
-    assert not publish_files(database)
+    publish(database, {path.stem: path.read_text("utf-8") for path in FOLDER.glob("*.jinja")})
     database.close()
 
 
@@ -306,8 +307,6 @@ def start_on_both(database_url: str, tmp_path: Path) -> Iterator[Starter]:
 
 
 def _starting(database_url: str, tmp_path: Path) -> Iterator[Starter]:
-    folder = tmp_path / "templates"
-    shutil.copytree(FOLDER, folder)
-    starter = Starter(database_url, folder)
+    starter = Starter(database_url, tmp_path)
     with starter.stack:
         yield starter
