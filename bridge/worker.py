@@ -18,16 +18,17 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import UNAVAILABLE, Database, clock, upsert
 from bridge.destinations import Destination
-from bridge.message import Delivered, Outcome, Rejected, State, Uncertain
+from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
 from bridge.outbox import lines, retention, states
 from bridge.outbox.lines import Call, Result
-from bridge.outbox.tables import workers
+from bridge.outbox.tables import lock_keys, workers
 
 HEARTBEAT_EVERY = 5.0  # seconds
 SENDS_NOTHING_AFTER = 15.0  # seconds without a heartbeat: others take over at twenty
 FORGET_EVERY = 60.0  # seconds
 POLL_EVERY = 0.1  # seconds; what lies between acceptance and claim when nothing else happens
 DATABASE_GONE_WAIT = 1.0  # seconds
+STOPS_WITHIN = 25.0  # seconds; Heroku kills five later. What is then unsettled is taken over
 
 log = structlog.get_logger()
 
@@ -58,7 +59,9 @@ class Worker:
         self._retention = keep
         self._forgets_at = time.monotonic() + FORGET_EVERY
         self._id = str(uuid.uuid4())
+        self._started_at: datetime | None = None
         self._stopping = threading.Event()
+        self._ends_at = float("inf")
         self._done: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
         self._in_flight = {d.name: 0 for d in destinations}
         self._pools = {d.name: ThreadPoolExecutor(d.in_flight, f"call-{d.name}") for d in destinations}
@@ -67,24 +70,42 @@ class Worker:
 
     def stop(self) -> None:
         """Stop claiming; safe to call from a signal handler or another thread."""
+        self._ends_at = min(self._ends_at, time.monotonic() + STOPS_WITHIN)
         self._stopping.set()
         self._done.put(None)
 
     def run(self) -> None:
         log.info("worker.started", worker=self._id, destinations=[d.name for d in self._destinations])
         unsettled: list[_Done] = []
-        while not (self._stopping.is_set() and not unsettled and not any(self._in_flight.values())):
+        while not self._is_over(unsettled):
             unsettled += self._collect(wait=not unsettled)
             try:
+                if self._is_beat_due():
+                    # First what came back: after an outage our own calls look like those of a silent worker.
+                    self._settle_all(unsettled)
+                    unsettled = []
+                    self._keep_house()
                 self._cycle(unsettled)
                 unsettled = []
                 self._forget()
             except UNAVAILABLE as down:
                 self._lose_database(down)
+            except Exception:  # a fault of ours in one message must not stop the others
+                log.exception("worker.failed", worker=self._id)
+                unsettled = self._settle_one_by_one(unsettled)
         self._leave()
         for pool in self._pools.values():
             pool.shutdown()
         log.info("worker.stopped", worker=self._id)
+
+    def _is_over(self, unsettled: Sequence[_Done]) -> bool:
+        if not self._stopping.is_set():
+            return False
+        is_all_settled = not unsettled and not any(self._in_flight.values())
+        return is_all_settled or time.monotonic() >= self._ends_at
+
+    def _is_beat_due(self) -> bool:
+        return self._is_house_untidy or time.monotonic() - self._beat_at >= HEARTBEAT_EVERY
 
     def _collect(self, *, wait: bool) -> list[_Done]:
         """What came back since the last look; waits a moment when nothing did."""
@@ -102,22 +123,15 @@ class Worker:
 
     def _cycle(self, done: Sequence[_Done]) -> None:
         """Settle what came back and claim what may leave, in one transaction; skipped while there is neither."""
-        is_beat_due = self._is_house_untidy or time.monotonic() - self._beat_at >= HEARTBEAT_EVERY
-        if not done and not is_beat_due and not self._is_any_due():
+        if not done and not self._is_any_due():
             return
         claimed: list[tuple[Destination, Call, Any]] = []
-        began = time.monotonic()
         with self._database.write() as connection:
             now = clock(connection)
-            if is_beat_due:
-                self._keep_house(connection, now)
-            for destination in self._destinations:
-                self._settle(connection, destination, [d for d in done if d.destination is destination], now)
+            self._settle_each(connection, done, now)
             if not self._stopping.is_set():
                 for destination in self._destinations:
                     claimed += self._claim(connection, destination, now)
-        if is_beat_due:
-            self._beat_at = began
         for destination, call, standing in claimed:
             self._in_flight[destination.name] += 1
             if call.message.expires_at is not None and call.message.expires_at <= now:
@@ -159,6 +173,43 @@ class Worker:
         standings = destination.look_up(connection, [c.message for c in calls]) if calls else []
         return [(destination, call, standing) for call, standing in zip(calls, standings, strict=True)]
 
+    def _settle_all(self, done: Sequence[_Done]) -> None:
+        if done:
+            with self._database.write() as connection:
+                self._settle_each(connection, done, clock(connection))
+
+    def _settle_each(self, connection: Connection, done: Sequence[_Done], now: datetime) -> None:
+        # The lines of all destinations at once: two pieces could each hold a key that another waits for.
+        lock_keys(connection, (d.call.message.line for d in done))
+        for destination in self._destinations:
+            self._settle(connection, destination, [d for d in done if d.destination is destination], now)
+
+    def _settle_one_by_one(self, unsettled: Sequence[_Done]) -> list[_Done]:
+        """What cannot be settled even alone is dead, and may be replayed. Returns what is left to settle."""
+        left = list(unsettled)
+        try:
+            while left:
+                try:
+                    self._settle_all(left[:1])
+                except UNAVAILABLE:
+                    raise
+                except Exception as wrong:
+                    log.exception("settling.failed", message=left[0].call.message.id)
+                    self._give_up(left[0], wrong)
+                del left[0]
+        except UNAVAILABLE as down:
+            self._lose_database(down)
+        else:
+            time.sleep(POLL_EVERY)  # if it was no message's fault it comes again at once
+        return left
+
+    def _give_up(self, done: _Done, wrong: Exception) -> None:
+        reason = f"the bridge failed to settle this: {type(wrong).__name__}"
+        status, answer = getattr(done.outcome, "status", None), getattr(done.outcome, "answer", "")
+        result = Result(done.call, Rejected(reason, status, answer))
+        with self._database.write() as connection:
+            lines.settle(connection, [result], clock(connection), self._retry_for)
+
     def _settle(
         self, connection: Connection, destination: Destination, done: Sequence[_Done], now: datetime
     ) -> None:
@@ -197,17 +248,30 @@ class Worker:
         for message in lines.send_last_again(connection, overtaken, now):
             log.warning("message.sent_again", message=message.id, destination=destination.name)
 
-    def _keep_house(self, connection: Connection, now: datetime) -> None:
-        upsert(connection, workers, [{"id": self._id, "started_at": now, "heartbeat_at": now}])
-        if lost := lines.take_over(connection, now):
+    def _keep_house(self) -> None:
+        began = time.monotonic()
+        with self._database.write() as connection:
+            now = clock(connection)
+            self._started_at = self._started_at or now
+            row = {"id": self._id, "started_at": self._started_at, "heartbeat_at": now}
+            upsert(connection, workers, [row])
+            lost = lines.take_over(connection, now)
+        self._beat_at = began
+        if lost:
             log.warning("calls.taken_over", calls=lost)
+        # A transaction of its own: it locks keys, and others hold keys while they wait for rows taken over here.
+        with self._database.write() as connection:
+            expired = self._expire(connection, clock(connection))
+        self._is_house_untidy = len(expired) == lines.SWEEP_ROWS
+
+    def _expire(self, connection: Connection, now: datetime) -> list[Message]:
         by_name = {d.name: d for d in self._destinations}
         expired = lines.expire(connection, now)
-        self._is_house_untidy = len(expired) == lines.SWEEP_ROWS
         for message in expired:
             log.info("message.expired", message=message.id, destination=message.destination)
             if destination := by_name.get(message.destination):
                 self._record_expired(connection, destination, message, now)
+        return expired
 
     def _forget(self) -> None:
         """One small piece a minute; the next at once while there is more."""
@@ -223,10 +287,17 @@ class Worker:
             log.info("rows.forgotten", rows=gone)
 
     def _record_expired(
-        self, connection: Connection, destination: Destination, message: Any, now: datetime
+        self, connection: Connection, destination: Destination, message: Message, now: datetime
     ) -> None:
-        [standing] = destination.look_up(connection, [message])
-        destination.record(connection, [(message, standing, Rejected(lines.TOO_LATE), State.DEAD)], now)
+        try:
+            with connection.begin_nested():
+                [standing] = destination.look_up(connection, [message])
+                done = (message, standing, Rejected(lines.TOO_LATE), State.DEAD)
+                destination.record(connection, [done], now)
+        except UNAVAILABLE:
+            raise
+        except Exception:  # a fault of ours in one message must not keep the others from expiring
+            log.exception("record.failed", message=message.id, destination=destination.name)
 
     def _deliver(self, destination: Destination, call: Call, standing: Any) -> None:
         outcome: Outcome | None
@@ -245,7 +316,7 @@ class Worker:
         log.warning("database.unavailable", worker=self._id, error=type(down).__name__)
         self._id = str(uuid.uuid4())
         self._is_house_untidy = True
-        self._stopping.wait(DATABASE_GONE_WAIT)
+        time.sleep(DATABASE_GONE_WAIT)  # not an Event: a signal's handler that sets it could wait for itself
 
     def _leave(self) -> None:
         try:
