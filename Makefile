@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench pins clean
+.PHONY: run test check bench chaos pins clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/python -m bridge run
@@ -18,6 +18,10 @@ check: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/throughput.py
+
+chaos: $(VENV)/dev.stamp
+	$(BIN)/python -m chaos --database sqlite --seconds 600
+	$(BIN)/python -m chaos --database postgresql --seconds 600
 
 pins: $(VENV)/dev.stamp
 	cd requirements && ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header run.in -o ../requirements.txt

@@ -21,13 +21,13 @@ import sqlalchemy as sa
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from postgres import Server  # noqa: E402
-from processes import Processes  # noqa: E402
-
 from bridge.database import Database  # noqa: E402
 from bridge.local import free_port  # noqa: E402
 from bridge.outbox.tables import calls, waiting  # noqa: E402
 from bridge.schema import migrate  # noqa: E402
+from postgres import Server  # noqa: E402
+from processes import KEY, Processes  # noqa: E402
+
 from chaos.driver import Driver  # noqa: E402
 from chaos.faults import Faults  # noqa: E402
 from chaos.upstream import Upstream  # noqa: E402
@@ -52,15 +52,23 @@ class Logged(Processes):
     folder = Path()
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        name = f"{arguments[1]}-{time.monotonic():.2f}.log"
-        out = os.open(self.folder / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        real = subprocess.DEVNULL
-        subprocess.DEVNULL = out  # type: ignore[misc]
-        try:
-            return super()._start(*arguments)
-        finally:
-            subprocess.DEVNULL = real  # type: ignore[misc]
-            os.close(out)
+        fixed = {
+            "BRIDGE_ENV": "development",
+            "BRIDGE_TOKENS": f"test:{KEY}",
+            "DATABASE_URL": self.database_url,
+            "ROKT_CALENDAR_URL": self.rokt_url,
+            "ROKT_CALENDAR_CLIENT_ID": "id",
+            "ROKT_CALENDAR_CLIENT_SECRET": "secret",
+        }
+        with (self.folder / f"{arguments[1]}-{time.monotonic():.2f}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env=os.environ | fixed | self.environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
 
 def main() -> int:
@@ -69,6 +77,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=40)
+    parser.add_argument("--retry-for", default="24h", help="RETRY_FOR: a short one makes messages die")
     parser.add_argument("--keep", action="store_true", help="keep the database and the logs")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
@@ -89,7 +98,9 @@ def _run(given: Any, place: Place, folder: Path) -> list[str]:
     database = Database(place.url)
     migrate(database)
     upstream = Upstream(given.seed)
-    bridge = Logged(place.url, upstream.url, free_port(), {"WEB_CONCURRENCY": "2"})
+    bridge = Logged(
+        place.url, upstream.url, free_port(), {"WEB_CONCURRENCY": "2", "RETRY_FOR": given.retry_for}
+    )
     bridge.folder = folder
     driver = Driver(bridge.port, given.seed, given.rate)
     faults = Faults(bridge, place, given.seed)
@@ -99,6 +110,7 @@ def _run(given: Any, place: Place, folder: Path) -> list[str]:
         bridge.start_worker()
         sender = threading.Thread(target=driver.run, daemon=True)
         sender.start()
+        threading.Thread(target=driver.replay, daemon=True).start()
         faults.run(time.monotonic() + given.seconds)
         driver.stopping.set()
         sender.join()
@@ -107,7 +119,7 @@ def _run(given: Any, place: Place, folder: Path) -> list[str]:
         untaken = driver.finish(TAKEN_WITHIN)
         drained = _drain(database, quiet_at + DRAINED_WITHIN)
         took = time.monotonic() - quiet_at
-        verdict = judge(driver.sent, upstream, database, faults.kills)
+        verdict = judge(driver, upstream, database, faults.kills, may_die=given.retry_for != "24h")
     finally:
         faults.over.set()
         bridge.stop()
@@ -121,7 +133,9 @@ def _run(given: Any, place: Place, folder: Path) -> list[str]:
     print(f"database {given.database}  seed {given.seed}  seconds {given.seconds}")
     print(f"faults {sum(faults.happened.values())}: {dict(faults.happened)}")
     again = sum(len(one.statuses) - 1 for one in driver.sent)
-    print(f"events {len(driver.sent)}  asked again {again}  calls seen {len(upstream.sights)}  {verdict.counts}")
+    print(
+        f"events {len(driver.sent)}  asked again {again}  calls seen {len(upstream.sights)}  {verdict.counts}"
+    )
     print(f"listed {verdict.reasons}")
     print(f"lost {len(verdict.lost)}  order {len(verdict.order)}  last states {len(verdict.states)}")
     print(f"repeats {verdict.repeated} of {verdict.uncertain} uncertain, {len(verdict.repeats)} of others")
@@ -136,7 +150,9 @@ def _drain(database: Database, until: float) -> bool:
     while time.monotonic() < until:
         try:
             with database.read() as connection:
-                left = [connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in (waiting, calls)]
+                left = [
+                    connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in (waiting, calls)
+                ]
             if not any(left):
                 return True
         except sa.exc.DBAPIError:

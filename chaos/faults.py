@@ -31,7 +31,7 @@ class Faults:
         self.kills: list[tuple[float, str]] = []
         self.over = threading.Event()
         self._bridge, self._database = bridge, database
-        self._random = random.Random(f"faults-{seed}")  # noqa: S311  to be repeated, no secret
+        self._random = random.Random(f"faults-{seed}")
         self._stopped: subprocess.Popen[bytes] | None = None
         self._beside: list[threading.Thread] = []
         self._began = time.monotonic()
@@ -45,6 +45,7 @@ class Faults:
             (self.end_worker, 3),
             (self.stop_worker, 3),
             (self.hold_writer, 2),
+            (self.stop_web_child, 1),
         ]
         if self._database.server is not None:
             kinds += [(self.restart_database, 2), (self.end_connections, 3), (self.hold_writer, 1)]
@@ -69,6 +70,20 @@ class Faults:
         if children := _children(self._bridge.web.pid):
             with suppress(ProcessLookupError):
                 os.kill(self._random.choice(children), signal.SIGKILL)
+
+    def stop_web_child(self) -> None:
+        children = _children(self._bridge.web.pid)
+        if children and self._database.server is not None:
+            child = self._random.choice(children)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGSTOP)
+
+            def go_on() -> None:
+                time.sleep(8)
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGCONT)
+
+            self._aside(go_on)
 
     def end_web(self) -> None:
         web = self._bridge.web
@@ -102,7 +117,7 @@ class Faults:
 
     def restart_database(self) -> None:
         self._database.server.stop()
-        time.sleep(self._random.uniform(0, 2))
+        time.sleep(self._random.choice([0, 1, 2, 12]))
         self._database.server.start()
 
     def end_connections(self) -> None:
@@ -110,7 +125,10 @@ class Faults:
 
     def hold_writer(self) -> None:
         if self._database.server is None:
-            with closing(sqlite3.connect(self._database.path, timeout=30)) as connection, suppress(sqlite3.Error):
+            with (
+                closing(sqlite3.connect(self._database.path, timeout=30)) as connection,
+                suppress(sqlite3.Error),
+            ):
                 connection.isolation_level = None
                 connection.execute("BEGIN IMMEDIATE")
                 time.sleep(2)
@@ -135,7 +153,7 @@ class Faults:
             (self._note if held else self.violations.append)(text)
             self._bridge.kill(worker)
             return
-        if worker.returncode:
+        if worker.returncode not in (0, -signal.SIGTERM):  # that it was, before it could say what to do on it
             self.violations.append(f"worker {worker.pid} ended with {worker.returncode} after SIGTERM")
 
     def _go_on(self, worker: subprocess.Popen[bytes]) -> None:

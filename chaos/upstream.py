@@ -33,8 +33,22 @@ WEATHERS: dict[str, dict[str, int]] = {
     "down": {"503": 80, "reset_before": 10, "ok": 5, "reset_after": 5},
     "hole": {"hole": 90, "ok": 10},
     "busy": {"429": 70, "ok": 30},
+    "barred": {"401": 30, "403": 20, "503": 30, "reset_before": 10, "ok": 10},
 }
-CHOICES = ("calm", "calm", "calm", "shaky", "shaky", "shaky", "down", "hole", "busy")
+CHOICES = (
+    "calm",
+    "calm",
+    "calm",
+    "calm",
+    "shaky",
+    "shaky",
+    "shaky",
+    "shaky",
+    "down",
+    "hole",
+    "busy",
+    "barred",
+)
 
 
 @dataclass
@@ -55,10 +69,10 @@ class Upstream:
 
     def __init__(self, seed: int) -> None:
         self.sights: list[Sight] = []
-        self.calendar: dict[str, str] = {}
+        self.calendar: dict[str, dict[str | None, str | None]] = {}  # key, subscription, title
         self.lock = threading.Lock()
         self.over = threading.Event()
-        self._random = random.Random(f"upstream-{seed}")  # noqa: S311  faults to be repeated, no secret
+        self._random = random.Random(f"upstream-{seed}")  # faults to be repeated, no secret
         self._weather, self._until = "calm", time.monotonic() + 3
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -83,14 +97,14 @@ class Upstream:
             faults = WEATHERS[self._weather]
             return self._random.choices(list(faults), list(faults.values()))[0], self._random.random()
 
-    def take(self, sight: Sight, title: str) -> int:
+    def take(self, sight: Sight, title: str, ids: list[str]) -> int:
         """The request's effect. Returns the status."""
         with self.lock:
             stands = sight.key in self.calendar
             if title.startswith("bad"):
                 sight.status = 400
             elif sight.kind == "create":
-                sight.status = 400 if stands else 202
+                sight.status = 400 if self.calendar.get(sight.key, {}).keys() & set(ids) else 202
             else:
                 sight.status = 202 if stands else 404
             sight.taken_at = time.monotonic()
@@ -98,7 +112,8 @@ class Upstream:
                 if sight.kind == "delete":
                     del self.calendar[sight.key]
                 else:
-                    self.calendar[sight.key] = title
+                    holders = self.calendar.setdefault(sight.key, {})
+                    holders.update(dict.fromkeys(ids or list(holders), title))
             return sight.status
 
 
@@ -122,32 +137,33 @@ def _handler(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             if self.path == "/oauth2/token":
                 return self._token()
-            event = json.loads(body)["event"]
+            whole = json.loads(body)
+            event = whole["event"]
             kind = "update" if self.path.endswith("/update") else "create"
-            return self._play(kind, event["eventId"], event["title"])
+            return self._play(kind, event["eventId"], event["title"], whole.get("subscriptionIds", []))
 
         def do_DELETE(self) -> None:
-            self._play("delete", self.path.rsplit("/", 1)[1], "")
+            self._play("delete", self.path.rsplit("/", 1)[1], "", [])
 
         def _token(self) -> None:
             fault, _ = upstream.meet()
-            if fault == "503":
-                self._answer(503)
+            if fault in ("503", "429"):
+                self._answer(int(fault), retry_after="1" if fault == "429" else "")
             elif fault.startswith("reset"):
                 self._reset()
             else:
                 self._answer(200, b'{"access_token":"t","token_type":"Bearer","expires_in":30}')
 
-        def _play(self, kind: str, key: str, title: str) -> None:
+        def _play(self, kind: str, key: str, title: str, ids: list[str]) -> None:
             fault, size = upstream.meet()
             sight = Sight(self.headers.get("X-Request-Id", ""), key, kind, fault, time.monotonic())
             with upstream.lock:
                 upstream.sights.append(sight)
             with suppress(OSError):
-                self._meet(fault, size, sight, title)
+                self._meet(fault, size, sight, title, ids)
 
-        def _meet(self, fault: str, size: float, sight: Sight, title: str) -> None:
-            if fault in ("503", "429"):
+        def _meet(self, fault: str, size: float, sight: Sight, title: str, ids: list[str]) -> None:
+            if fault.isdigit():
                 return self._answer(int(fault), retry_after="1" if fault == "429" else "")
             if fault == "reset_before":
                 return self._reset()
@@ -156,14 +172,16 @@ def _handler(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
                 return self._reset()
             if fault == "slow":
                 time.sleep(0.2 + 1.3 * size)
-            status = upstream.take(sight, title)
+            status = upstream.take(sight, title, ids)
             if fault == "reset_after":
                 return self._reset()
             if fault == "hole":
                 upstream.over.wait(HOLE_SECONDS)
                 return self._reset()
             if fault == "half":
-                self.wfile.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 20\r\n\r\n{"[: 10 + int(40 * size)])
+                self.wfile.write(
+                    b"HTTP/1.1 202 Accepted\r\nContent-Length: 20\r\n\r\n{"[: 10 + int(40 * size)]
+                )
                 return self._reset()
             if fault == "drip":
                 for byte in b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}":

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
-from chaos.driver import Sent
-from chaos.upstream import Sight, Upstream
-
 from bridge.database import Database
 from bridge.outbox.tables import attempts, calls, messages, waiting
+
+from chaos.driver import Driver
+from chaos.upstream import Sight, Upstream
 
 LISTED = ("dead", "superseded", "skipped")
 
@@ -38,9 +39,14 @@ class Verdict:
 
 
 def judge(
-    sent: Sequence[Sent], upstream: Upstream, database: Database, kills: Sequence[tuple[float, str]]
+    driver: Driver,
+    upstream: Upstream,
+    database: Database,
+    kills: Sequence[tuple[float, str]],
+    *,
+    may_die: bool,
 ) -> Verdict:
-    verdict = Verdict()
+    verdict, sent = Verdict(), driver.sent
     with database.read() as connection:
         rows = connection.execute(sa.select(messages).order_by(messages.c.seq)).all()
         for table in (calls, waiting):
@@ -75,8 +81,8 @@ def judge(
         saw = [f"{s.kind} {s.fault} {s.seen_at:.2f} taken={s.taken_at} {s.status}" for s in seen[request_id]]
         return f"{request_id}: {kept}; seen {saw}"
 
-    _lost(verdict, sent, by_id, by_request, seen, story)
-    _order(verdict, rows, sights, by_request, story)
+    _lost(verdict, sent, by_id, by_request, seen, story, may_die)
+    _order(verdict, rows, sights, by_request, story, driver.replayed)
     _states(verdict, rows, upstream, story)
     taken_at = {one.request_id: one.taken_at for one in sent}
     for request_id, several in seen.items():
@@ -88,7 +94,9 @@ def judge(
     return verdict
 
 
-def _lost(verdict: Verdict, sent: Any, by_id: Any, by_request: Any, seen: Any, story: Any) -> None:
+def _lost(
+    verdict: Verdict, sent: Any, by_id: Any, by_request: Any, seen: Any, story: Any, may_die: bool
+) -> None:
     for one in sent:
         if one.refusal:
             verdict.lost.append(f"{one.request_id} was refused: {one.refusal} {one.statuses}")
@@ -105,21 +113,24 @@ def _lost(verdict: Verdict, sent: Any, by_id: Any, by_request: Any, seen: Any, s
                     verdict.lost.append(f"said to be delivered and never seen: {story(one.request_id)}")
             elif row.state not in LISTED or not row.reason:
                 verdict.lost.append(story(one.request_id))
+            elif row.state == "dead" and may_die and row.reason.startswith("tried for"):
+                continue
             elif row.state == "dead" and not one.title.startswith("bad"):
                 verdict.lost.append(f"dead for no reason of its own: {story(one.request_id)}")
 
 
-def _order(verdict: Verdict, rows: Any, sights: Sequence[Sight], by_request: Any, story: Any) -> None:
+def _order(
+    verdict: Verdict, rows: Any, sights: Sequence[Sight], by_request: Any, story: Any, replayed: set[str]
+) -> None:
     line: dict[int, list[Any]] = defaultdict(list)
     for row in rows:
         line[row.line].append(row)
     before: dict[str, Any] = {}
     for several in line.values():
-        for earlier, later in zip(several, several[1:], strict=False):
+        for earlier, later in pairwise(several):
             before[later.request_id] = earlier
     done: set[str] = {r.request_id for r in rows if r.state in ("skipped", "superseded")}
     first: set[str] = set()
-    newest: dict[int, int] = {}
     events = [(s.seen_at, 1, s) for s in sights] + [(s.taken_at, 0, s) for s in sights if s.taken_at]
     for _, is_seen, sight in sorted(events, key=lambda event: event[:2]):
         if not is_seen:
@@ -136,21 +147,25 @@ def _order(verdict: Verdict, rows: Any, sights: Sequence[Sight], by_request: Any
                 verdict.order.append(f"{story(sight.request_id)} CAME BEFORE {story(earlier.request_id)}")
         if sight.request_id in done:
             verdict.repeated += 1
-            if not row.was_uncertain and not (row.action in ("create", "upsert") and sight.kind == "update"):
+            if (
+                row.request_id not in replayed
+                and not row.was_uncertain
+                and not (row.action in ("create", "upsert") and sight.kind == "update")
+            ):
                 verdict.repeats.append(story(sight.request_id))
-        newest[row.line] = max(newest.get(row.line, 0), row.seq)
-    seqs: dict[str, int] = {r.request_id: r.seq for r in rows}
-    del seqs
 
 
 def _states(verdict: Verdict, rows: Any, upstream: Upstream, story: Any) -> None:
-    last: dict[str, Any] = {}
+    """What the last delivered one says stands, or what a later one says that died without an answer."""
+    last: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        if row.state == "delivered":
-            last[f"{row.event_id}_{row.user_id}"] = row
-    for key, row in last.items():
-        number = row.request_id.partition("-")[2]
-        expected = None if row.action == "delete" else number
-        stands = upstream.calendar.get(key)
-        if stands != expected:
-            verdict.states.append(f"{key} is {stands!r}, not {expected!r}: {story(row.request_id)}")
+        if row.state in ("delivered", "skipped"):
+            last[f"{row.event_id}_{row.user_id}"] = [row]
+        elif row.state == "dead" and row.was_uncertain:
+            last[f"{row.event_id}_{row.user_id}"].append(row)
+    for key, several in last.items():
+        may = [None if row.action == "delete" else row.request_id.partition("-")[2] for row in several]
+        stands = upstream.calendar.get(key, {None: None})
+        if wrong := [title for title in stands.values() if title not in may]:
+            told = [story(row.request_id) for row in several]
+            verdict.states.append(f"{key} is {wrong!r} in {stands}, not {may!r}: {told}")
