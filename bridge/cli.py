@@ -6,6 +6,7 @@ import argparse
 import getpass
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bridge import __version__
 from bridge.errors import Answerable, BridgeError, InvalidValue, SettingsInvalid
@@ -90,7 +92,10 @@ def _settings(*, is_web: bool = False) -> Any:
 def _run(_given: argparse.Namespace) -> int:
     from bridge.local import run
 
-    return run(port=int(os.environ.get("PORT", "8000")))
+    port = os.environ.get("PORT", "8000")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65_535:
+        raise InvalidValue(f"PORT is {port!r}; it has to be a number such as 8000")
+    return run(port=int(port))
 
 
 def _migrate(_given: argparse.Namespace) -> int:
@@ -232,12 +237,14 @@ def _list_messages(given: argparse.Namespace) -> int:
 
 
 def _show_message(given: argparse.Namespace) -> int:
-    return _call("GET", f"/v1/messages/{given.id}", {})
+    return _call("GET", f"/v1/messages/{quote(given.id, safe='')}", {})
 
 
 def _replay_message(given: argparse.Namespace) -> int:
     query = {"render": given.render or "", "force": "1" if given.force else ""}
-    return _call("POST", f"/v1/messages/{given.id}/replay", {k: v for k, v in query.items() if v})
+    return _call(
+        "POST", f"/v1/messages/{quote(given.id, safe='')}/replay", {k: v for k, v in query.items() if v}
+    )
 
 
 def _call(method: str, path: str, query: dict[str, str]) -> int:
@@ -253,7 +260,9 @@ def _call(method: str, path: str, query: dict[str, str]) -> int:
     parts = app.extensions["bridge"]
     parts.inbox.close()
     parts.database.close()
-    print(json.dumps(answer.get_json(), indent=2, ensure_ascii=False))
+    # What a caller sent may hold half of a character, which no terminal can show.
+    shown = json.dumps(answer.get_json(), indent=2, ensure_ascii=False)
+    print(shown.encode("utf-8", "replace").decode())
     return 0 if answer.status_code < 400 else 1
 
 

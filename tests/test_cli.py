@@ -1,0 +1,446 @@
+"""The command line: what it prints, where, and its exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from servers import SandboxUnderTest, running_sandbox
+from web.running import EVENT, ID, SALE, Starter, literal, sale, start, stocked_sqlite
+from werkzeug.security import check_password_hash
+
+from bridge.cli import main
+
+__all__ = ["start", "stocked_sqlite"]
+
+ROOT = Path(__file__).parents[1]
+SECRETS = ("inbound-secret", "client-secret", "signing-secret", "database-password")
+
+
+class Shell:
+    """Runs commands in this process, with an environment of their own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        for name in list(os.environ):
+            if name.startswith(("ROKT_", "BRIDGE_", "BRAZE_")) or name in (
+                "DATABASE_URL",
+                "SECRET_KEY",
+                "DYNO",
+            ):
+                monkeypatch.delenv(name)
+        self.set(
+            BRIDGE_ENV="development",
+            BRIDGE_TOKENS="braze:inbound-secret:send",
+            SECRET_KEY="signing-secret",
+        )
+
+    def set(self, **environ: str) -> None:
+        for name, value in environ.items():
+            self._monkeypatch.setenv(name, value)
+
+    def run(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        """Exit code, standard output, standard error; no secret is in either."""
+        self._monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        self._capsys.readouterr()
+        try:
+            code = main(arguments)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = self._capsys.readouterr()
+        for hidden in SECRETS:
+            assert hidden not in out + err
+        return code, out, err
+
+    def json(self, *arguments: str) -> Any:
+        code, out, err = self.run(*arguments)
+        assert code == 0, out + err
+        return json.loads(out)
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+    # What is logged stays away from the streams of one test, which end with it.
+    monkeypatch.setattr("bridge.log.set_up", lambda **_: None)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), cache_logger_on_first_use=False)
+    yield Shell(monkeypatch, capsys)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def rokt() -> Iterator[SandboxUnderTest]:
+    with running_sandbox(client_id="an-id", client_secret="client-secret") as sandbox:
+        yield sandbox
+
+
+class TestCalls:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            (),
+            ("nothing",),
+            ("messages",),
+            ("messages", "nothing"),
+            ("render",),
+            ("render", "x"),
+            ("check", "--x"),
+        ],
+    )
+    def test_a_wrong_call_is_2_and_shows_how(self, shell: Shell, arguments: tuple[str, ...]) -> None:
+        code, out, err = shell.run(*arguments)
+
+        assert (code, out) == (2, "")
+        assert "usage: python -m bridge" in err
+
+    def test_help_names_every_command(self, shell: Shell) -> None:
+        code, out, _ = shell.run("--help")
+
+        assert code == 0
+        for command in (
+            "migrate",
+            "worker",
+            "check",
+            "sandbox",
+            "demo",
+            "render",
+            "messages",
+            "hash-password",
+        ):
+            assert command in out
+
+    def test_a_port_that_is_no_number_is_told(self, shell: Shell) -> None:
+        shell.set(PORT="eight")
+
+        code, _, err = shell.run("run")
+
+        assert code == 1
+        assert "PORT" in err
+
+
+class TestMigrate:
+    def test_it_makes_the_database_and_publishes_the_templates(self, shell: Shell, tmp_path: Path) -> None:
+        shell.set(DATABASE_URL=f"sqlite:///{tmp_path}/new/bridge.db")
+
+        first, second = shell.run("migrate"), shell.run("migrate")
+
+        assert first == second
+        assert first[0] == 0
+        assert "The database is at revision " in first[1]
+        shell.set(ROKT_CALENDAR_CLIENT_ID="an-id", ROKT_CALENDAR_CLIENT_SECRET="client-secret")
+        assert shell.run("check")[0] == 0
+
+    def test_a_broken_environment_is_told_and_1(self, shell: Shell) -> None:
+        shell.set(DATABASE_URL="mysql://x", RETRY_FOR="soon", ROKT_CALENDAR_URL="ftp://x")
+
+        code, out, err = shell.run("migrate")
+
+        assert (code, out) == (1, "")
+        for name in ("DATABASE_URL", "RETRY_FOR", "ROKT_CALENDAR_URL"):
+            assert name in err
+
+
+class TestCheck:
+    @pytest.fixture
+    def ready(self, shell: Shell, start: Starter, rokt: SandboxUnderTest) -> Shell:
+        shell.set(
+            DATABASE_URL=start.database_url,
+            ROKT_CALENDAR_URL=rokt.url,
+            ROKT_CALENDAR_CLIENT_ID="an-id",
+            ROKT_CALENDAR_CLIENT_SECRET="client-secret",
+        )
+        return shell
+
+    def test_a_good_installation_is_0(self, ready: Shell, rokt: SandboxUnderTest) -> None:
+        code, out, err = ready.run("check")
+
+        assert (code, err) == (0, "")
+        assert "rokt_calendar: configured" in out
+        assert "Everything is as it should be." in out
+        assert rokt.calls() == []
+
+    def test_connect_makes_one_authenticated_call(self, ready: Shell, rokt: SandboxUnderTest) -> None:
+        code, out, err = ready.run("check", "--connect")
+
+        assert (code, err) == (0, "")
+        assert "rokt_calendar: token for " in out
+        assert [call["path"] for call in rokt.calls()] == ["/oauth2/token"]
+
+    def test_a_destination_without_its_variables_is_off_and_no_fault(
+        self, shell: Shell, start: Starter
+    ) -> None:
+        shell.set(DATABASE_URL=start.database_url)
+
+        code, out, _ = shell.run("check", "--connect")
+
+        assert code == 0
+        assert "rokt_calendar: off" in out
+
+    def test_a_credential_that_is_refused_is_a_fault(self, ready: Shell) -> None:
+        ready.set(ROKT_CALENDAR_CLIENT_ID="another")
+
+        code, out, err = ready.run("check", "--connect")
+
+        assert code == 1
+        assert "refused the credential" in err
+        assert "Everything is as it should be" not in out
+
+    def test_the_faults_of_database_and_upstream_are_told_together(
+        self, ready: Shell, tmp_path: Path
+    ) -> None:
+        ready.set(DATABASE_URL=f"sqlite:///{tmp_path}/old.db", ROKT_CALENDAR_URL="http://127.0.0.1:9")
+
+        code, _, err = ready.run("check", "--connect")
+
+        assert code == 1
+        assert "python -m bridge migrate" in err
+        assert "rokt_calendar: 127.0.0.1:9" in err
+
+    def test_a_database_that_cannot_be_reached_is_a_fault_without_its_password(self, ready: Shell) -> None:
+        ready.set(DATABASE_URL="postgresql://bridge:database-password@127.0.0.1:9/bridge")
+
+        code, _, err = ready.run("check")
+
+        assert code == 1
+        assert "the database is not reachable" in err
+
+    def test_all_faults_of_the_environment_are_told_together(self, ready: Shell) -> None:
+        ready.set(
+            BRIDGE_ENV="production",
+            BRIDGE_TOKENS="a:inbound-secret:sned,b",
+            SECRET_KEY="",
+            DATABASE_URL="nonsense",
+            RETENTION_DAYS="3",
+            ROKT_CALENDAR_CLIENT_ID__SHOP="x",
+        )
+
+        code, out, err = ready.run("check")
+
+        assert (code, out) == (1, "")
+        for words in (
+            "BRIDGE_TOKENS",
+            "did you mean 'send'",
+            "SECRET_KEY",
+            "DATABASE_URL",
+            "RETENTION_DAYS",
+            "ROKT_CALENDAR_URL starts with http://",
+            "ROKT_CALENDAR_CLIENT_SECRET__SHOP is missing",
+        ):
+            assert words in err
+
+
+class TestRender:
+    def test_it_prints_what_would_reach_rokt(self, shell: Shell, tmp_path: Path) -> None:
+        (tmp_path / "data.json").write_text(json.dumps(SALE | {"first_name": 'Zoë "Z"'}), "utf-8")
+
+        code, out, err = shell.run("render", "flash_sale", "--data", str(tmp_path / "data.json"))
+
+        assert (code, err) == (0, "")
+        event = json.loads(out)["event"]
+        assert event["title"] == '⚡ Zoë "Z", 50% off starts now'
+        assert event["eventId"] == "sale_w26_{user_id}"
+        assert event["timezone"] == "Eastern Standard Time"
+
+    def test_it_reads_standard_input_and_a_files_path(self, shell: Shell) -> None:
+        code, out, _ = shell.run(
+            "render", "templates/flash_sale.jinja", "--data", "-", stdin=json.dumps(SALE)
+        )
+
+        assert code == 0
+        assert json.loads(out)["event"]["notifyBefore"] == 60
+
+    def test_a_skip_is_printed_with_its_reason(self, shell: Shell) -> None:
+        data = json.dumps(SALE | {"discount": "1"})
+
+        code, out, _ = shell.run("render", "flash_sale", "--data", "-", stdin=data)
+
+        assert (code, json.loads(out)) == (0, {"skip": "discount under 5 %"})
+
+    def test_a_warning_is_printed_beside_it(self, shell: Shell) -> None:
+        doubled = json.dumps(SALE | {"starts": "2090-11-05T01:30"})
+
+        code, out, err = shell.run("render", "flash_sale", "--data", "-", stdin=doubled)
+
+        assert code == 0
+        assert json.loads(out)
+        assert "exists twice" in err
+
+    @pytest.mark.parametrize(
+        ("template", "data", "words"),
+        [
+            ("flash_sal", json.dumps(SALE), 'did you mean "flash_sale"'),
+            ("_brand", json.dumps(SALE), "shared piece"),
+            ("flash_sale", "{}", '"sale_id" is required'),
+            ("flash_sale", json.dumps(SALE | {"discount": "half"}), "flash_sale.jinja, line 6"),
+            ("flash_sale", json.dumps(SALE | {"time_zone": "EST"}), "Eastern Standard Time"),
+            ("flash_sale", json.dumps(SALE | {"price": "1"}), "price"),
+            ("flash_sale", "[]", "no object"),
+            ("flash_sale", "{", "cannot be read as JSON"),
+            ("flash_sale", "", "cannot be read as JSON"),
+        ],
+    )
+    def test_what_is_wrong_is_told_and_1(self, shell: Shell, template: str, data: str, words: str) -> None:
+        code, out, err = shell.run("render", template, "--data", "-", stdin=data)
+
+        assert (code, out) == (1, "")
+        assert words in err
+
+    def test_a_file_that_is_not_there_is_told_and_1(self, shell: Shell, tmp_path: Path) -> None:
+        code, _, err = shell.run("render", "flash_sale", "--data", str(tmp_path / "nothing.json"))
+
+        assert code == 1
+        assert "nothing.json" in err
+
+
+class TestMessages:
+    @pytest.fixture
+    def stored(self, shell: Shell, start: Starter) -> tuple[Shell, Any]:
+        shell.set(
+            DATABASE_URL=start.database_url,
+            ROKT_CALENDAR_CLIENT_ID="an-id",
+            ROKT_CALENDAR_CLIENT_SECRET="client-secret",
+        )
+        return shell, start()
+
+    def test_they_are_listed_with_filters(self, stored: tuple[Shell, Any]) -> None:
+        shell, bridge = stored
+        first = bridge.accept(literal()).id
+        second = bridge.accept(literal(user_id="u2", event=EVENT | {"event_id": "e2"})).id
+        dead = bridge.refuse(sale(template="nothing")).id
+
+        def ids(*arguments: str) -> list[str]:
+            return [message["id"] for message in shell.json("messages", "list", *arguments)["messages"]]
+
+        assert ids() == [dead, second, first]
+        assert ids("--state", "dead") == [dead]
+        assert ids("--user-id", "u2") == ids("--event-id", "e2_u2") == [second]
+        assert ids("--destination", "braze") == []
+        assert ids("--limit", "1") == [dead]
+
+    def test_one_is_shown_with_what_was_sent(self, stored: tuple[Shell, Any]) -> None:
+        shell, bridge = stored
+        one = bridge.accept(literal(event__title="Grüße 🎉")).id
+
+        shown = shell.json("messages", "show", one)
+
+        assert (shown["id"], shown["state"]) == (one, "accepted")
+        assert shown["payload"]["event"]["title"] == "Grüße 🎉"
+
+    def test_half_a_character_in_it_does_no_harm(self, stored: tuple[Shell, Any]) -> None:
+        shell, bridge = stored
+        one = bridge.accept(literal(idempotency_key="\ud800")).id
+
+        code, out, _ = shell.run("messages", "show", one)
+
+        assert code == 0
+        assert json.loads(out)["id"] == one
+
+    def test_one_is_replayed(self, stored: tuple[Shell, Any]) -> None:
+        shell, bridge = stored
+        one = bridge.refuse(sale(template="later")).id
+        code, out, _ = shell.run("messages", "replay", one)
+        assert code == 1
+        assert json.loads(out)["status"] == 422
+        bridge.publish(
+            later="{% block event_id %}l{% endblock %}{% block title %}L{% endblock %}"
+            "{% block start %}{{ starts }}{% endblock %}{% block timezone %}UTC{% endblock %}"
+            "{# #}{% set unused = sale_id ~ discount %}"
+        )
+
+        assert shell.json("messages", "replay", one)["state"] == "accepted"
+        assert shell.run("messages", "replay", one)[0] == 1
+        assert bridge.message(one)["state"] == "accepted"
+
+    def test_replay_takes_render_and_force(self, stored: tuple[Shell, Any]) -> None:
+        shell, bridge = stored
+        one = bridge.post(sale(variables=SALE | {"discount": "1"})).id
+
+        answer = shell.json("messages", "replay", one, "--render", "current", "--force")
+
+        assert answer["state"] == "skipped"
+        assert shell.run("messages", "replay", one, "--render", "old")[0] == 2
+
+    @pytest.mark.parametrize("command", ["show", "replay"])
+    @pytest.mark.parametrize("unknown", ["x", "../../healthz", "a/b", "x?state=dead", "é", "#", "%2e"])
+    def test_an_unknown_one_is_told_and_1(
+        self, stored: tuple[Shell, Any], command: str, unknown: str
+    ) -> None:
+        shell, _ = stored
+
+        code, out, _ = shell.run("messages", command, unknown)
+
+        assert code == 1
+        assert json.loads(out)["status"] == 404
+
+    def test_a_wrong_state_is_told_and_1(self, stored: tuple[Shell, Any]) -> None:
+        code, out, _ = stored[0].run("messages", "list", "--state", "dad")
+
+        assert code == 1
+        assert "did you mean dead" in out
+
+    def test_a_database_that_is_gone_is_told_and_1(self, shell: Shell) -> None:
+        shell.set(DATABASE_URL="postgresql://bridge:database-password@127.0.0.1:9/bridge")
+
+        code, out, _ = shell.run("messages", "list")
+
+        assert code == 1
+        assert "The database is not reachable" in out
+
+
+class TestHashPassword:
+    def test_it_prints_a_hash_that_fits(self, shell: Shell) -> None:
+        code, out, _ = shell.run("hash-password", stdin="correct horse\n")
+
+        assert code == 0
+        assert "correct horse" not in out
+        assert check_password_hash(out.strip(), "correct horse")
+        assert not check_password_hash(out.strip(), "correct horse ")
+
+    def test_a_short_password_is_refused_and_not_shown(self, shell: Shell) -> None:
+        code, out, err = shell.run("hash-password", stdin="seven77\n")
+
+        assert (code, out) == (1, "")
+        assert "8 characters" in err
+        assert "seven77" not in err
+
+
+def test_as_a_process_it_prints_to_standard_output_and_logs_to_standard_error(
+    start: Starter, rokt: SandboxUnderTest
+) -> None:
+    bridge = start(sandbox=rokt)
+    rokt.fault(path="/v1", times=1, status=400, body={"Code": "BadRequest", "Reason": "no"})
+    one = bridge.accept(literal(subscription_ids=[ID])).id
+    environ = {
+        "PATH": os.environ["PATH"],
+        "BRIDGE_ENV": "development",
+        "DATABASE_URL": start.database_url,
+        "BRIDGE_TOKENS": "braze:inbound-secret",
+        "ROKT_CALENDAR_URL": rokt.url,
+        "ROKT_CALENDAR_CLIENT_ID": "an-id",
+        "ROKT_CALENDAR_CLIENT_SECRET": "client-secret",
+    }
+    client = start(sandbox=rokt, ROKT_CALENDAR_CLIENT_SECRET="client-secret")
+    client.deliver()
+
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", "messages", "replay", one],
+        env=environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == "accepted"
+    assert "message.replayed" in done.stderr
+    assert not any(hidden in done.stdout + done.stderr for hidden in SECRETS)
