@@ -1,0 +1,291 @@
+"""The environment: read once, every fault told at once, no secret ever shown."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bridge.errors import SettingsInvalid
+from bridge.settings import SCOPES, Secret, Settings, account_key
+
+WEB = {"BRIDGE_TOKENS": "braze:s3cret", "SECRET_KEY": "k3y"}
+CALENDAR = {"ROKT_CALENDAR_CLIENT_ID": "the-id", "ROKT_CALENDAR_CLIENT_SECRET": "c4lendar"}
+POSTGRES = {"DATABASE_URL": "postgres://ada:p4ss@db.example.com:5432/bridge?sslmode=require"}
+
+
+def faults(*, is_web: bool = False, **environ: str) -> list[str]:
+    with pytest.raises(SettingsInvalid) as refusal:
+        Settings.from_env(environ, is_web=is_web)
+    return list(refusal.value.faults)
+
+
+class TestDefaults:
+    def test_an_empty_environment_is_good_for_a_worker(self) -> None:
+        settings = Settings.from_env({})
+
+        assert settings.database_url == "sqlite:///var/bridge.db"
+        assert (settings.is_development, settings.keys, settings.calendar) == (False, (), None)
+        assert (settings.retry_for, settings.retention_days) == (timedelta(hours=24), 30)
+        assert settings.test_subscriptions == frozenset()
+
+    def test_a_blank_variable_is_as_good_as_none(self) -> None:
+        names = ["DATABASE_URL", "BRIDGE_ENV", "RETRY_FOR", "RETENTION_DAYS", "ROKT_CALENDAR_URL", *CALENDAR]
+
+        assert Settings.from_env(dict.fromkeys(names, "  ")) == Settings.from_env({})
+
+    def test_spaces_around_a_value_go(self) -> None:
+        assert Settings.from_env({"RETRY_FOR": " 2h\n"}).retry_for == timedelta(hours=2)
+
+    def test_other_variables_do_not_matter(self) -> None:
+        assert Settings.from_env({"HOME": "/root", "ROKT_CALENDAR": "x"}) == Settings.from_env({})
+
+
+class TestAllFaultsAtOnce:
+    def test_each_is_named_by_its_variable(self) -> None:
+        wrong = {
+            "DATABASE_URL": "mysql://ada:p4ss@db/bridge",
+            "BRIDGE_ENV": "staging",
+            "BRIDGE_TOKENS": "braze",
+            "ROKT_CALENDAR_URL": "ftp://api.example.com",
+            "ROKT_CALENDAR_UPDATE_BODY": "round",
+            "ROKT_CALENDAR_CLIENT_ID": "the-id",
+            "RETRY_FOR": "soon",
+            "RETENTION_DAYS": "7",
+        }
+
+        told = faults(is_web=True, **wrong)
+
+        named = {fault.split(" ")[0] for fault in told}
+        assert named == {*wrong, "ROKT_CALENDAR_CLIENT_SECRET", "SECRET_KEY"} - {"ROKT_CALENDAR_CLIENT_ID"}
+        assert len(told) == len(named)
+
+    def test_the_text_of_the_error_has_one_line_for_each(self) -> None:
+        with pytest.raises(SettingsInvalid) as refusal:
+            Settings.from_env({"RETRY_FOR": "soon", "RETENTION_DAYS": "x"})
+
+        assert [line[:2] for line in str(refusal.value).splitlines()] == ["- ", "- "]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"DATABASE_URL": "mysql://ada:p4ss@db/bridge"},
+            {"BRIDGE_TOKENS": "braze:s3cret:sned"},
+            {"BRIDGE_TOKENS": ":s3cret"},
+            {"BRIDGE_TOKENS": "braze:s3cret:send:read"},
+            {"ROKT_CALENDAR_URL": "https://ada:p4ss@api.example.com"},
+            {"ROKT_CALENDAR_CLIENT_SECRET": "c4lendar"},
+        ],
+    )
+    def test_no_secret_stands_in_it(self, wrong: dict[str, str]) -> None:
+        with pytest.raises(SettingsInvalid) as refusal:
+            Settings.from_env(wrong)
+
+        shown = "".join(traceback.format_exception(refusal.value))
+        assert not [secret for secret in ("p4ss", "s3cret", "c4lendar") if secret in shown]
+
+
+class TestSecrets:
+    def test_they_do_not_stand_in_the_repr(self) -> None:
+        settings = Settings.from_env({**WEB, **CALENDAR})
+
+        assert not [secret for secret in ("s3cret", "k3y", "c4lendar") if secret in repr(settings)]
+        assert "braze" in repr(settings)
+
+    @pytest.mark.xfail(strict=True, reason="database_url stands in the repr")
+    def test_the_databases_password_does_not_either(self) -> None:
+        assert "p4ss" not in repr(Settings.from_env(POSTGRES))
+
+    def test_a_secret_shows_itself_to_who_asks_by_name(self) -> None:
+        secret = Secret("s3cret")
+
+        assert (repr(secret), str(secret), f"{secret}") == ("Secret(***)",) * 3
+        assert secret.reveal() == "s3cret"
+        assert secret == Secret("s3cret")
+        assert secret != Secret("other")
+
+
+class TestDatabase:
+    @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+    def test_the_forms_of_a_postgresql_address(self, scheme: str) -> None:
+        settings = Settings.from_env({"DATABASE_URL": f"{scheme}://ada:p4ss@db:5432/bridge?sslmode=require"})
+
+        assert settings.database_url == "postgresql+psycopg://ada:p4ss@db:5432/bridge?sslmode=require"
+
+    def test_sqlite_is_taken_as_it_is(self) -> None:
+        assert (
+            Settings.from_env({"DATABASE_URL": "sqlite:////data/x.db"}).database_url == "sqlite:////data/x.db"
+        )
+
+    @pytest.mark.parametrize(
+        "url", ["sqlite://", "sqlite:///", "postgres://", "postgres", "mysql://a/b", "/x.db"]
+    )
+    def test_anything_else_is_refused(self, url: str) -> None:
+        assert faults(DATABASE_URL=url) == [
+            "DATABASE_URL is neither sqlite:///path nor postgresql://user:password@host/database"
+        ]
+
+    @pytest.mark.parametrize("environ", [{}, {"DATABASE_URL": "sqlite:///var/bridge.db"}])
+    def test_heroku_refuses_sqlite(self, environ: dict[str, str]) -> None:
+        [fault] = faults(DYNO="web.1", **environ)
+
+        assert fault.startswith("DATABASE_URL is SQLite")
+        assert "heroku addons:create heroku-postgresql" in fault
+
+    def test_heroku_takes_its_own_form_of_postgresql(self) -> None:
+        assert Settings.from_env({"DYNO": "web.1", **POSTGRES}).database_url.startswith(
+            "postgresql+psycopg://"
+        )
+
+
+class TestTheWebProcess:
+    def test_it_needs_keys_and_a_secret_key(self) -> None:
+        told = faults(is_web=True)
+
+        assert [fault.partition(" is missing")[0] for fault in told] == ["BRIDGE_TOKENS", "SECRET_KEY"]
+
+    def test_in_development_it_needs_neither(self) -> None:
+        settings = Settings.from_env({"BRIDGE_ENV": "development"}, is_web=True)
+
+        assert settings.is_development
+        assert settings.secret_key.reveal()
+
+    def test_developments_processes_agree_on_a_secret_key(self) -> None:
+        environ = {"BRIDGE_ENV": "development", "BRIDGE_TOKENS": "braze:s3cret"}
+
+        first, second = (Settings.from_env(environ, is_web=True).secret_key for _ in range(2))
+
+        assert first == second
+        assert "s3cret" not in first.reveal()
+
+    def test_with_both_it_starts(self) -> None:
+        settings = Settings.from_env(WEB, is_web=True)
+
+        assert settings.secret_key == Secret("k3y")
+
+
+class TestInboundKeys:
+    def keys(self, text: str) -> dict[str, Any]:
+        found = Settings.from_env({"BRIDGE_TOKENS": text}).keys
+        return {key.name: (key.secret.reveal(), key.scopes) for key in found}
+
+    def test_several_stand_beside_each_other(self) -> None:
+        assert self.keys("old:a, new:b:send ,ops:c:read+operate,") == {
+            "old": ("a", frozenset(SCOPES)),
+            "new": ("b", frozenset({"send"})),
+            "ops": ("c", frozenset({"read", "operate"})),
+        }
+
+    def test_an_unknown_scope_is_answered_with_the_nearest(self) -> None:
+        [fault] = faults(BRIDGE_TOKENS="a:b,braze:s3cret:sned")
+
+        assert fault == "BRIDGE_TOKENS entry 2 (braze) has the unknown scope 'sned'; did you mean 'send'?"
+
+    @pytest.mark.xfail(strict=True, reason="what follows a second colon is shown as a scope")
+    def test_a_secret_with_a_colon_is_not_shown_as_a_scope(self) -> None:
+        [fault] = faults(BRIDGE_TOKENS="braze:one:tw0")
+
+        assert "tw0" not in fault
+
+    @pytest.mark.xfail(strict=True, reason="only a text without any character counts as missing")
+    def test_a_list_without_an_entry_is_missing(self) -> None:
+        assert faults(is_web=True, BRIDGE_TOKENS=" , ", SECRET_KEY="k3y")[0].startswith("BRIDGE_TOKENS")
+
+    @pytest.mark.parametrize("entry", ["braze", ":b", "a:", "a:b:send:read", ":"])
+    def test_an_entry_without_name_and_secret_is_refused_by_its_number(self, entry: str) -> None:
+        assert faults(BRIDGE_TOKENS=f"ok:x,{entry}") == [
+            "BRIDGE_TOKENS entry 2 is not name:secret or name:secret:scope+scope"
+        ]
+
+
+class TestCalendar:
+    def test_without_credentials_it_is_off(self) -> None:
+        assert Settings.from_env({"ROKT_CALENDAR_URL": "https://api.example.com"}).calendar is None
+
+    def test_with_a_pair_it_is_on_at_rokts_own_address(self) -> None:
+        calendar = Settings.from_env(CALENDAR).calendar
+
+        assert calendar is not None
+        assert (calendar.url, calendar.update_body) == ("https://api.roktcalendar.com", "wrapped")
+        credential = calendar.credential("any")
+        assert credential is not None
+        assert (credential.client_id, credential.secret.reveal()) == ("the-id", "c4lendar")
+
+    def test_an_account_may_have_a_pair_of_its_own(self) -> None:
+        own = {"ROKT_CALENDAR_CLIENT_ID__MY_SHOP": "own", "ROKT_CALENDAR_CLIENT_SECRET__MY_SHOP": "x"}
+        calendar = Settings.from_env({**CALENDAR, **own}).calendar
+
+        assert calendar is not None
+        found = {code: calendar.credential(code) for code in ("my-shop", "My_Shop", "other")}
+        assert {code: one.client_id for code, one in found.items() if one} == {
+            "my-shop": "own",
+            "My_Shop": "own",
+            "other": "the-id",
+        }
+
+    def test_where_only_one_account_has_a_pair_the_others_have_none(self) -> None:
+        own = {"ROKT_CALENDAR_CLIENT_ID__SHOP": "own", "ROKT_CALENDAR_CLIENT_SECRET__SHOP": "x"}
+        calendar = Settings.from_env(own).calendar
+
+        assert calendar is not None
+        assert calendar.credential("shop") is not None
+        assert calendar.credential("other") is None
+
+    @pytest.mark.parametrize("suffix", ["", "__SHOP"])
+    @pytest.mark.parametrize(("have", "lack"), [("ID", "SECRET"), ("SECRET", "ID")])
+    def test_half_a_pair_is_a_fault(self, have: str, lack: str, suffix: str) -> None:
+        given = f"ROKT_CALENDAR_CLIENT_{have}{suffix}"
+
+        assert faults(**{given: "x"}) == [f"ROKT_CALENDAR_CLIENT_{lack}{suffix} is missing: {given} is set"]
+
+    def test_an_accounts_key_is_upper_case_without_dashes(self) -> None:
+        assert account_key("my-Shop_1") == "MY_SHOP_1"
+
+    @pytest.mark.parametrize(
+        "url",
+        ["api.example.com", "https://", "https://a?x=1", "https://a#x", "https://u:p@a", "ftp://a"],
+    )
+    def test_an_address_is_whole_and_nothing_more(self, url: str) -> None:
+        assert faults(ROKT_CALENDAR_URL=url) == [
+            "ROKT_CALENDAR_URL is not an address such as https://api.roktcalendar.com"
+        ]
+
+    @pytest.mark.xfail(strict=True, reason="urlsplit's own error comes through", raises=ValueError)
+    def test_an_address_with_a_broken_host_is_a_fault_like_any_other(self) -> None:
+        assert len(faults(ROKT_CALENDAR_URL="https://[x")) == 1
+
+    def test_http_is_for_development(self) -> None:
+        [fault] = faults(ROKT_CALENDAR_URL="http://127.0.0.1:8001")
+        assert "only BRIDGE_ENV=development allows" in fault
+
+        environ = {**CALENDAR, "BRIDGE_ENV": "development", "ROKT_CALENDAR_URL": "http://127.0.0.1:8001/"}
+        calendar = Settings.from_env(environ).calendar
+        assert calendar is not None
+        assert calendar.url == "http://127.0.0.1:8001"
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("24h", 86_400), ("7d", 604_800)]
+    )
+    def test_a_duration(self, text: str, seconds: int) -> None:
+        assert Settings.from_env({"RETRY_FOR": text}).retry_for.total_seconds() == seconds
+
+    @pytest.mark.parametrize("text", ["0", "0h", "-1h", "1w", "1.5h", "h", "1 h"])
+    def test_what_is_none_is_refused(self, text: str) -> None:
+        assert faults(RETRY_FOR=text) == ["RETRY_FOR is not a time such as 90s, 15m, 24h or 7d"]
+
+    @pytest.mark.xfail(strict=True, reason="timedelta's own error comes through", raises=OverflowError)
+    def test_a_duration_of_ages_is_a_fault_like_any_other(self) -> None:
+        assert len(faults(RETRY_FOR="999999999999d")) == 1
+
+    def test_retention_outlives_the_repeats(self) -> None:
+        assert Settings.from_env({"RETENTION_DAYS": "8"}).retention_days == 8
+        assert faults(RETENTION_DAYS="7") == ["RETENTION_DAYS is not a whole number of at least 8"]
+
+    def test_test_subscriptions_are_a_list_in_any_case(self) -> None:
+        settings = Settings.from_env({"TEST_SUBSCRIPTIONS": "A-1, b-2\nC-3,,"})
+
+        assert settings.test_subscriptions == {"a-1", "b-2", "c-3"}
