@@ -64,7 +64,10 @@ def _alone(database: Database) -> Iterator[Connection]:
     with database.write() as connection:
         if not database.is_sqlite:
             connection.execute(sa.text(f"SET LOCAL statement_timeout = {MIGRATION_STATEMENT_MS}"))
+            # Whoever is before may take minutes; the tables' own locks are waited for no longer than always.
+            connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
         yield connection
 
 
