@@ -1,0 +1,141 @@
+"""Who may import whom: the table that docs/architecture.md tells in words."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted((ROOT / "bridge").rglob("*.py"))
+
+# Every part of the bridge, and the parts beside itself that it may import.
+EVERYBODY = {"message", "errors", "settings"}
+PARTS: dict[str, set[str]] = {
+    "message": set(),
+    "errors": set(),
+    "settings": {"errors"},
+    "log": set(),
+    "database": set(),
+    "schema": EVERYBODY | {"database", "outbox"},
+    "outbox": EVERYBODY | {"database"},
+    "ledger": EVERYBODY | {"database"},
+    "calendar": EVERYBODY | {"database"},
+    "routes": EVERYBODY | {"calendar"},
+    "upstream": EVERYBODY,
+    "destinations": EVERYBODY
+    | {"upstream", "ledger", "calendar"},  # the plan is a dry run's and a delivery's
+    "offers": EVERYBODY | {"upstream"},
+    "worker": EVERYBODY | {"database", "outbox", "destinations"},
+    "web": EVERYBODY | {"database", "schema", "routes", "calendar", "outbox", "ledger", "offers"},
+    "console": EVERYBODY | {"database", "web", "routes", "calendar", "outbox", "ledger", "offers"},
+    "sandbox": EVERYBODY | {"calendar"},
+}
+ASSEMBLY = {"app", "cli", "local", "demo", "__main__"}  # they put the parts together
+
+# One module that may more than its part.
+WIDER = {"bridge.calendar.plan": {"ledger"}}  # what leaves depends on what Rokt holds
+
+# Who may import a package: parts, or single modules of them.
+PACKAGES = {
+    "requests": {"upstream"},
+    "urllib3": {"upstream"},
+    "authlib": {"upstream"},
+    "flask": {"app", "web", "console", "sandbox"},
+    "werkzeug": {"app", "web", "console", "sandbox", "cli"},
+    "alembic": {"schema"},
+    "sqlalchemy": {
+        "database",
+        "schema",
+        "outbox",
+        "ledger",
+        "worker",
+        "bridge.calendar.templates",
+        "bridge.calendar.tables",
+    },
+    "psycopg": set(),
+    "sqlite3": set(),
+}
+TYPES_ONLY = "sqlalchemy.engine"  # a connection that is handed through, without SQL of its own
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def part_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that is imported anywhere in a file; `from a import b` is both `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def parts_imported(path: Path) -> set[str]:
+    """The parts whose modules a file imports; names of `bridge` itself, such as its version, are none."""
+    names = {part_of(one) for one in imports_of(path) if one.startswith("bridge.")}
+    return names & (PARTS.keys() | ASSEMBLY)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_imports_only_the_parts_that_its_own_may(path: Path) -> None:
+    module = name_of(path)
+    if part_of(module) in ASSEMBLY or module == "bridge":
+        return
+
+    allowed = PARTS[part_of(module)] | {part_of(module)} | WIDER.get(module, set())
+
+    assert parts_imported(path) - allowed == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_package_is_imported_only_where_it_belongs(path: Path) -> None:
+    module = name_of(path)
+
+    wrong = [
+        imported
+        for imported in imports_of(path)
+        if (holders := PACKAGES.get(imported.split(".")[0])) is not None
+        and not holders & {part_of(module), module}
+        and not imported.startswith(TYPES_ONLY)
+    ]
+
+    assert wrong == []
+
+
+def test_every_part_stands_in_the_table() -> None:
+    parts = {part_of(name_of(path)) for path in MODULES} - {""}
+
+    assert parts <= PARTS.keys() | ASSEMBLY
+
+
+def test_the_table_has_no_wish_that_nobody_makes_use_of() -> None:
+    """A permission that nothing needs hides the import that should not have come."""
+    used: dict[str, set[str]] = {}
+    for path in MODULES:
+        used.setdefault(part_of(name_of(path)), set()).update(parts_imported(path))
+    there = {part_of(name_of(path)) for path in MODULES}
+
+    idle = {
+        part: unused
+        for part, allowed in PARTS.items()
+        if part in there and (unused := (allowed & there) - EVERYBODY - used[part])
+    }
+
+    assert idle == {}
+
+
+def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("def f():\n    from bridge import destinations\n    import bridge.upstream.oauth\n")
+
+    assert parts_imported(wrong) == {"destinations", "upstream"}
