@@ -62,7 +62,7 @@ class RoktCalendar:
         except UpstreamTrouble as trouble:
             owner = message.account_code if key in self._upstreams else ""
             return of_trouble(trouble, round((time.monotonic() - started) * 1000), refused_account=owner)
-        return _outcome(answer, message, step)
+        return _outcome(answer, message, step, standing)
 
     def record(
         self,
@@ -107,7 +107,16 @@ class RoktCalendar:
             new = after(step, request, standing)
         elif final == State.DEAD and step.content and step.subscription_ids and not standing.holders:
             unsent = {"event": step.content, "subscription_ids": list(step.subscription_ids)}
+            # A refusal with a status has decided: it does not stand. Time that ran out has not.
+            is_decided = isinstance(outcome, Rejected) and outcome.status is not None
+            if not is_decided and (_may_have_worked(message, outcome) or _may_stand(standing)):
+                unsent["is_uncertain"] = True
             new = replace(standing, unsent=unsent)
+        elif final == State.DEAD and step.kind == "delete" and standing.is_known:
+            if _may_have_worked(message, outcome):
+                holders = sorted(standing.holders)
+                unsent = {"event": standing.content, "subscription_ids": holders, "is_uncertain": True}
+                new = Standing(unsent=unsent)
         elif isinstance(outcome, Uncertain) and standing.is_known and step.kind != "delete":
             new = replace(standing, is_certain=False)
         if new == standing:
@@ -116,13 +125,22 @@ class RoktCalendar:
         return Change(_place(message), new, message.user_id, message.template, message.version, keep_until)
 
 
-def _outcome(answer: Answer, message: Message, step: Step) -> Outcome:
+def _may_have_worked(message: Message, outcome: Outcome) -> bool:
+    return message.was_uncertain or isinstance(outcome, Uncertain)
+
+
+def _may_stand(standing: Standing) -> bool:
+    """Nobody knows what became of the last create or delete here: it died without an answer."""
+    return bool((standing.unsent or {}).get("is_uncertain"))
+
+
+def _outcome(answer: Answer, message: Message, step: Step, standing: Standing) -> Outcome:
     outcome = of_answer(answer, message.account_code, _told(answer))
     if isinstance(outcome, Delivered):
         return replace(outcome, progress=progressed(step, message.progress)) if step.goes_on else outcome
-    if isinstance(outcome, Rejected) and message.was_uncertain:
+    if isinstance(outcome, Rejected) and (message.was_uncertain or _may_stand(standing)):
         if step.kind == "create" and not message.is_test:
-            # The first create may have worked after all: the update will tell. Not for a test: an update
+            # An earlier create may have worked after all: the update will tell. Not for a test: an update
             # reaches everybody who holds the event.
             return Delivered(outcome.status, outcome.answer, outcome.ms, progress={"ask_update": True})
         if answer.status == 404 and step.kind in ("delete", "delete_one"):

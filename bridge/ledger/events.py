@@ -29,7 +29,7 @@ class Standing:
     """One event in one account.
 
     `content`: the last state sent. `is_certain`: Rokt said it took that. `unsent`: what a create that died
-    here wanted, `{"event": …, "subscription_ids": […]}`.
+    here wanted, `{"event": …, "subscription_ids": […]}`; with `is_uncertain` it may stand all the same.
     """
 
     content: Json | None = None
