@@ -97,6 +97,7 @@ class RoktCalendar:
     ) -> Change | None:
         request = _request(message)
         new: Standing | None = standing
+        unsent: dict[str, Any]
         try:
             step = next_step(request, standing, message.progress, self._settings.update_body)
         except UNSENDABLE:
