@@ -128,7 +128,9 @@ def _run(given: Any, place: Place, folder: Path) -> list[str]:
     violations = faults.violations + verdict.violations
     if untaken:
         violations.append(f"{untaken} events were not taken within {TAKEN_WITHIN} s of quiet")
-    if not drained:
+    if verdict.in_back_off:
+        print(f"in back-off after many tries, seconds left by line: {sorted(verdict.in_back_off.values())}")
+    elif not drained:
         violations.append(f"not drained within {DRAINED_WITHIN} s of quiet")
     print(f"database {given.database}  seed {given.seed}  seconds {given.seconds}")
     print(f"faults {sum(faults.happened.values())}: {dict(faults.happened)}")

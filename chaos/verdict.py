@@ -9,12 +9,13 @@ from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
-from bridge.database import Database
+from bridge.database import Database, clock
 from bridge.outbox.tables import attempts, calls, messages, waiting
 
 from chaos.driver import Driver
 from chaos.upstream import Sight, Upstream
 
+MANY_TRIES = 6  # of a message, by which its back-off alone may outlast the quiet at the end
 LISTED = ("dead", "superseded", "skipped")
 
 
@@ -27,6 +28,7 @@ class Verdict:
     states: list[str] = field(default_factory=list)
     repeated: int = 0
     uncertain: int = 0
+    in_back_off: dict[int, int] = field(default_factory=dict)  # line, seconds that its head has to wait yet
     counts: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     worst_after_kill: float = 0.0
@@ -49,9 +51,17 @@ def judge(
     verdict, sent = Verdict(), driver.sent
     with database.read() as connection:
         rows = connection.execute(sa.select(messages).order_by(messages.c.seq)).all()
-        for table in (calls, waiting):
-            for row in connection.execute(sa.select(table)).mappings():
-                verdict.left.append(f"{table.name} {dict(row)}")
+        left = connection.execute(sa.select(waiting)).all()
+        tries = {row.seq: row.tries for row in rows}
+        now = clock(connection)
+        in_back_off = {
+            row.line: (row.due_at - now).total_seconds()
+            for row in left
+            if row.is_head and not row.call_id and row.due_at > now and tries[row.seq] >= MANY_TRIES
+        }
+        verdict.in_back_off = {line: round(seconds) for line, seconds in in_back_off.items()}
+        verdict.left += [f"waiting {row}" for row in left if row.line not in in_back_off]
+        verdict.left += [f"call {row}" for row in connection.execute(sa.select(calls))]
         told = defaultdict(list)
         for row in connection.execute(sa.select(attempts).order_by(attempts.c.id)):
             told[row.seq].append(f"{row.at:%H:%M:%S.%f} {row.status} {row.answer[:60]}")
@@ -106,6 +116,8 @@ def _lost(
             verdict.lost.append(f"{one.request_id} is there twice: {one.ids} {one.statuses}")
         for given in one.ids:
             row = by_id.get(given)
+            if row is not None and row.line in verdict.in_back_off and row.state in ("accepted", "retrying"):
+                continue
             if row is None:
                 verdict.lost.append(f"{one.request_id} {given} has no row {one.statuses}")
             elif row.state == "delivered":
@@ -130,6 +142,7 @@ def _order(
         for earlier, later in pairwise(several):
             before[later.request_id] = earlier
     done: set[str] = {r.request_id for r in rows if r.state in ("skipped", "superseded")}
+    gone = {r.request_id for r in rows if r.state == "dead"}
     first: set[str] = set()
     events = [(s.seen_at, 1, s) for s in sights] + [(s.taken_at, 0, s) for s in sights if s.taken_at]
     for _, is_seen, sight in sorted(events, key=lambda event: event[:2]):
@@ -143,7 +156,7 @@ def _order(
         if sight.request_id not in first:
             first.add(sight.request_id)
             earlier = before.get(sight.request_id)
-            if earlier is not None and earlier.request_id not in done:
+            if earlier is not None and earlier.request_id not in done | gone:
                 verdict.order.append(f"{story(sight.request_id)} CAME BEFORE {story(earlier.request_id)}")
         if sight.request_id in done:
             verdict.repeated += 1
