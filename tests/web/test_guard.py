@@ -168,15 +168,12 @@ class TestOwnTokens:
         monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: now + TOKEN_LIVES + 5)
         assert not is_taken(bridge, token)
 
-    def test_a_token_goes_with_its_key(self, bridge: Bridge, start: Starter) -> None:
-        token = bearer(token_of(bridge, "send"))
-        others = ",".join(f"{name}:{rest}" for name, rest in KEYS.items() if name != "send")
+    def test_a_token_goes_with_its_key(self, start: Starter) -> None:
+        token = bearer(self.issued(start))
 
-        for tokens in (others, f"{others},send:another-secret:send", f"{others},renamed:send-secret:send"):
-            assert (
-                start(BRIDGE_TOKENS=tokens, SECRET_KEY="k").post(literal(), key=None, headers=token).status
-                == 401
-            )
+        for tokens in ("b:t:send", "a:other:send,b:t:send", "renamed:s:send"):
+            bridge = start(BRIDGE_TOKENS=tokens, SECRET_KEY="k")
+            assert bridge.post(literal(), key=None, headers=token).status == 401, tokens
 
     def test_a_token_loses_what_its_key_loses(self, start: Starter) -> None:
         token = bearer(self.issued(start))
