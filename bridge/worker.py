@@ -92,6 +92,7 @@ class Worker:
                 self._lose_database(down)
             except Exception:  # a fault of ours in one message must not stop the others
                 log.exception("worker.failed", worker=self._id)
+                self._leave_claims_to_others()
                 unsettled = self._settle_one_by_one(unsettled)
         self._leave()
         for pool in self._pools.values():
@@ -311,11 +312,15 @@ class Worker:
                 outcome = Uncertain(f"the bridge failed: {type(wrong).__name__}")
         self._done.put(_Done(destination, call, standing, outcome))
 
-    def _lose_database(self, down: Exception) -> None:
-        """An unknown commit may have left call rows that nobody makes: under a new id, the old ones go stale."""
-        log.warning("database.unavailable", worker=self._id, error=type(down).__name__)
+    def _leave_claims_to_others(self) -> None:
+        """There may be call rows that nobody makes, of an unknown commit or a thread that did not start: under a
+        new id, the old ones go stale."""
         self._id = str(uuid.uuid4())
         self._is_house_untidy = True
+
+    def _lose_database(self, down: Exception) -> None:
+        log.warning("database.unavailable", worker=self._id, error=type(down).__name__)
+        self._leave_claims_to_others()
         time.sleep(DATABASE_GONE_WAIT)  # not an Event: a signal's handler that sets it could wait for itself
 
     def _leave(self) -> None:

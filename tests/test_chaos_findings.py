@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,9 +12,12 @@ import pytest
 from factories import SUBSCRIPTION, a_message, an_event
 from outbox.steps import Outbox
 from servers import SandboxUnderTest, running_sandbox
-from test_worker import EVENTS, accept, settled, standing, working
+from test_worker import EVENTS, Upstream, accept, assert_all_is_over, settled, standing, working
 
+from bridge import worker as worker_module
 from bridge.database import Database
+from bridge.outbox import lines
+from bridge.worker import Worker
 
 AT_ONCE = timedelta(0)
 
@@ -73,3 +77,48 @@ class TestWhatDiedWithoutAnAnswer:
         assert [row.state for row in rows] == ["delivered", "dead", "delivered"]
         assert rokt.calendar()[0]["holders"].keys() == {SUBSCRIPTION}
         assert len(rokt.calls(EVENTS)) >= 3
+
+
+class TestClaimsThatNobodyMakes:
+    def test_where_no_thread_starts_for_a_call_it_is_taken_over(
+        self, outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """`can't start new thread` comes between the claim's commit and the call."""
+        monkeypatch.setattr(lines, "STALE_AFTER", timedelta(seconds=0.3))
+        monkeypatch.setattr(worker_module, "HEARTBEAT_EVERY", 0.05)
+        upstream = Upstream()
+        upstream.let_go.set()
+        accept(outbox, a_message(), a_message(user_id="u-2"), a_message(user_id="u-3"))
+        worker = Worker(database, [upstream], timedelta(days=1))
+        _fail_once(worker, monkeypatch)
+
+        with run(worker):
+            rows = settled(outbox, 3)
+
+        assert {row.state for row in rows} == {"delivered"}
+        assert_all_is_over(outbox)
+
+
+def _fail_once(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    [pool] = worker._pools.values()
+    submit, failures = pool.submit, iter([RuntimeError("can't start new thread")])
+
+    def fail_once(*given: Any) -> Any:
+        taken = submit(*given)  # as the real one: it is queued before a thread is started for it
+        for failure in failures:
+            raise failure
+        return taken
+
+    monkeypatch.setattr(pool, "submit", fail_once)
+
+
+@contextmanager
+def run(worker: Worker) -> Iterator[None]:
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(30)
+        assert not thread.is_alive()

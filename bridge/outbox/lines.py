@@ -24,6 +24,15 @@ TOO_LATE = "too late"
 WORKER_LOST = "the worker that sent this was not heard of again"
 OVERTAKEN = "a later message of the same event was delivered; replay with force to send this all the same"
 FORCED = "forced"  # in a message's progress: it goes even if a later one was delivered
+# Of a delivered message that goes again: its deadline and its failures were met before.
+_ONCE_MORE = {
+    "state": State.RETRYING,
+    "was_uncertain": True,
+    "progress": None,
+    "expires_at": None,
+    "first_failed_at": None,
+    "tries": 0,
+}
 IN_PLACE = (State.DELIVERED, State.SKIPPED)  # Rokt holds what the message says
 
 
@@ -209,7 +218,7 @@ def send_last_again(connection: Connection, lines: Iterable[int], now: datetime)
         if last is not None:
             again += [(last, line)]
     for seq, _line in again:
-        enter(connection, seq, now, {"was_uncertain": True, "state": State.RETRYING, "progress": None})
+        enter(connection, seq, now, _ONCE_MORE)
     return _read(connection, [seq for seq, _ in again])
 
 

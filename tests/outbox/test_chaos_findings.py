@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from factories import NOON, a_call
-from outbox.steps import DESTINATION
+import pytest
+from factories import NOON, a_call, a_message
+from outbox.steps import DAY, DESTINATION, Outbox
 
 from bridge.database import Database
 from bridge.message import Delivered, Outcome, Retry
-from bridge.outbox import states
+from bridge.outbox import lines, states
 from bridge.outbox.lines import Result
 from bridge.outbox.states import CLOSED, OPEN, Gate
 
@@ -48,6 +49,41 @@ class TestADestinationAndItsOnlyAccountClosedTogether:
         _note(database, Retry("refused", refused_account="only"))
 
         assert _states(database) == {"": CLOSED, "only": CLOSED}
+
+
+class TestWhatIsSentOnceMoreAfterALateAnswer:
+    def test_it_does_not_die_of_a_deadline_that_it_met_before(self, outbox: Outbox) -> None:
+        [accepted] = outbox.accept(a_message(expires_at=NOON + SECOND))
+        [call] = outbox.claim()
+        outbox.settle(call)
+
+        later = NOON + 2 * SECOND
+        _send_last_again(outbox, call.message.line, later)
+
+        assert outbox.expire(later) == []
+        [again] = outbox.claim(now=later)
+        assert (again.message.id, again.message.expires_at) == (accepted.ids[0], None)
+
+    def test_its_first_failure_is_not_one_from_before_it_was_delivered(self, outbox: Outbox) -> None:
+        outbox.accept(a_message())
+        outbox.settle(outbox.claim(), BUSY)
+        [call] = outbox.claim(now=NOON + DAY / 2)
+        outbox.settle(call, now=NOON + DAY / 2)
+
+        _send_last_again(outbox, call.message.line, NOON + DAY)
+        outbox.settle(outbox.claim(now=NOON + DAY), BUSY, now=NOON + DAY)
+
+        assert outbox.states() == ["retrying"]
+
+
+@pytest.fixture
+def outbox(database: Database) -> Outbox:
+    return Outbox(database)
+
+
+def _send_last_again(outbox: Outbox, line: int, now: datetime) -> None:
+    with outbox.database.write() as connection:
+        lines.send_last_again(connection, [line], now)
 
 
 def _refused(account: str) -> Retry:
