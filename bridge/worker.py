@@ -92,7 +92,6 @@ class Worker:
                 self._lose_database(down)
             except Exception:  # a fault of ours in one message must not stop the others
                 log.exception("worker.failed", worker=self._id)
-                self._leave_claims_to_others()
                 unsettled = self._settle_one_by_one(unsettled)
         self._leave()
         for pool in self._pools.values():
@@ -133,6 +132,13 @@ class Worker:
             if not self._stopping.is_set():
                 for destination in self._destinations:
                     claimed += self._claim(connection, destination, now)
+        try:
+            self._send(claimed, now)
+        except RuntimeError:  # no thread could be started
+            self._leave_claims_to_others()
+            raise
+
+    def _send(self, claimed: Sequence[tuple[Destination, Call, Any]], now: datetime) -> None:
         for destination, call, standing in claimed:
             self._in_flight[destination.name] += 1
             if call.message.expires_at is not None and call.message.expires_at <= now:
@@ -313,8 +319,7 @@ class Worker:
         self._done.put(_Done(destination, call, standing, outcome))
 
     def _leave_claims_to_others(self) -> None:
-        """There may be call rows that nobody makes, of an unknown commit or a thread that did not start: under a
-        new id, the old ones go stale."""
+        """There may be call rows that nobody makes: under a new id, the old ones go stale."""
         self._id = str(uuid.uuid4())
         self._is_house_untidy = True
 
