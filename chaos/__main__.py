@@ -10,8 +10,9 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from postgres import Server  # noqa: E402
 from processes import KEY, Processes  # noqa: E402
 
 from chaos.driver import Driver  # noqa: E402
-from chaos.faults import Faults  # noqa: E402
+from chaos.faults import STOPPED_FOR, Faults  # noqa: E402
 from chaos.upstream import Upstream  # noqa: E402
 from chaos.verdict import judge  # noqa: E402
 
@@ -50,6 +51,18 @@ class Logged(Processes):
     """The bridge's processes, each with its log in a file."""
 
     folder = Path()
+
+    def start_web(self) -> None:
+        """A stopped worker that holds SQLite's write lock keeps a starting web waiting for as long."""
+        try:
+            super().start_web()
+        except RuntimeError:
+            until = time.monotonic() + STOPPED_FOR
+            while time.monotonic() < until:
+                with suppress(OSError), urllib.request.urlopen(f"{self.url}/healthz", timeout=2):
+                    return
+                time.sleep(0.2)
+            raise
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         fixed = {

@@ -144,7 +144,9 @@ def _order(
     done: set[str] = {r.request_id for r in rows if r.state in ("skipped", "superseded")}
     gone = {r.request_id for r in rows if r.state == "dead"}
     first: set[str] = set()
-    events = [(s.seen_at, 1, s) for s in sights] + [(s.taken_at, 0, s) for s in sights if s.taken_at]
+    events = [(s.seen_at, 1, s) for s in sights] + [
+        (s.taken_at, 0, s) for s in sights if s.taken_at and s.status != 400
+    ]
     for _, is_seen, sight in sorted(events, key=lambda event: event[:2]):
         if not is_seen:
             done.add(sight.request_id)
