@@ -46,6 +46,7 @@ class Faults:
             (self.stop_worker, 3),
             (self.hold_writer, 2),
             (self.stop_web_child, 1),
+            (self.kill_everything, 1),
         ]
         if self._database.server is not None:
             kinds += [(self.restart_database, 2), (self.end_connections, 3), (self.hold_writer, 1)]
@@ -101,6 +102,18 @@ class Faults:
             self._bridge.kill(worker)
             self.kills.append((time.monotonic(), str(worker.pid)))
             self._bridge.start_worker()
+
+    def kill_everything(self) -> None:
+        """As if the machine went away, and came back. A worker that is stopped dies too."""
+        workers, self._bridge.workers[:] = list(self._bridge.workers), []
+        for process in (self._bridge.web, *workers):
+            self._bridge.kill(process)
+        if self._database.server is not None:
+            self._database.server.stop()
+            self._database.server.start()
+        self._bridge.start_worker()
+        self._bridge.start_web()
+        self._bridge.start_worker()
 
     def end_worker(self) -> None:
         if worker := self._any_worker():
