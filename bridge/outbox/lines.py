@@ -147,10 +147,14 @@ def ending_of(
         case Rejected(reason=reason):
             return State.DEAD, None, reason
         case Retry(reason=reason) | Uncertain(reason=reason):
-            if now - (message.first_failed_at or now) >= retry_for:
+            failing_for = now - (message.first_failed_at or now)
+            if failing_for >= retry_for:
                 return State.DEAD, None, f"tried for {retry_for}: {reason}"
             asked = outcome.wait if isinstance(outcome, Retry) else None
-            return State.RETRYING, now + back_off(message.tries, asked), reason
+            # Probes, and a destination that opens again and again, make many tries in a short time. Those must
+            # not make its line wait for minutes once the upstream is well.
+            tries = min(message.tries, int(failing_for.total_seconds()).bit_length() + 1)
+            return State.RETRYING, now + back_off(tries, asked), reason
 
 
 def back_off(tries: int, asked: float | None = None) -> timedelta:

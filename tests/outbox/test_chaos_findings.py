@@ -11,7 +11,7 @@ from outbox.steps import DAY, DESTINATION, Outbox
 from bridge.database import Database
 from bridge.message import Delivered, Outcome, Retry
 from bridge.outbox import lines, states
-from bridge.outbox.lines import Result
+from bridge.outbox.lines import Call, Result
 from bridge.outbox.states import CLOSED, OPEN, Gate
 
 SECOND = timedelta(seconds=1)
@@ -49,6 +49,27 @@ class TestADestinationAndItsOnlyAccountClosedTogether:
         _note(database, Retry("refused", refused_account="only"))
 
         assert _states(database) == {"": CLOSED, "only": CLOSED}
+
+
+class TestManyTriesInAShortTime:
+    def test_they_do_not_make_a_line_wait_for_long(self) -> None:
+        """Nine tries within fifteen seconds, by probes and openings: the next must not be minutes away."""
+        call = a_call(tries=9, first_failed_at=NOON - 15 * SECOND)
+
+        waits = [_wait(call) for _ in range(200)]
+
+        assert max(waits) <= 32 * SECOND
+
+    def test_many_tries_in_a_long_time_do(self) -> None:
+        call = a_call(tries=9, first_failed_at=NOON - 300 * SECOND)
+
+        assert max(_wait(call) for _ in range(200)) > 256 * SECOND
+
+
+def _wait(call: Call) -> timedelta:
+    _, due_at, _ = lines.ending_of(Result(call, BUSY), NOON, DAY)
+    assert due_at is not None
+    return due_at - NOON
 
 
 class TestWhatIsSentOnceMoreAfterALateAnswer:
