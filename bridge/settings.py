@@ -73,7 +73,7 @@ def account_key(account_code: str) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    database_url: str
+    database_url: str = field(repr=False)  # it holds a password
     is_development: bool
     keys: tuple[InboundKey, ...]
     secret_key: Secret
@@ -103,7 +103,7 @@ class _Reader:
         keys = self._read("BRIDGE_TOKENS", "", inbound_keys) or ()
         secret_key = self._text("SECRET_KEY")
         if is_web and not is_development:
-            if not keys and not self._text("BRIDGE_TOKENS"):
+            if not keys and not self._text("BRIDGE_TOKENS").strip(", "):
                 self._faults.append("BRIDGE_TOKENS is missing: name:secret[:scope+scope], comma-separated")
             if not secret_key:
                 self._faults.append("SECRET_KEY is missing: a long random text that signs links and sessions")
@@ -180,10 +180,15 @@ def inbound_keys(text: str) -> tuple[InboundKey, ...]:
         name, secret = parts[:2]
         scopes = frozenset(parts[2].split("+")) if len(parts) == 3 else frozenset(SCOPES)
         for scope in sorted(scopes - set(SCOPES)):
+            # What looks like no scope may be the rest of a secret with a colon, and is not shown.
             hint = nearest(scope, SCOPES, 1)
+            told = (
+                f"has the unknown scope {scope!r}; did you mean {hint[0]!r}?"
+                if hint
+                else "has an unknown scope"
+            )
             raise InvalidValue(
-                f"entry {number} ({name}) has the unknown scope {scope!r}; "
-                + (f"did you mean {hint[0]!r}?" if hint else f"there are {', '.join(SCOPES)}")
+                f"entry {number} ({name}) {told}" + ("" if hint else f"; there are {', '.join(SCOPES)}")
             )
         keys.append(InboundKey(name, Secret(secret), scopes))
     return tuple(keys)
@@ -191,7 +196,7 @@ def inbound_keys(text: str) -> tuple[InboundKey, ...]:
 
 def duration(text: str) -> timedelta:
     """`90s`, `15m`, `24h`, `7d`; a bare number is seconds."""
-    match = re.fullmatch(r"(\d+)([smhd]?)", text)
+    match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
     if not match or int(match[1]) == 0:
         raise InvalidValue("is not a time such as 90s, 15m, 24h or 7d")
     return timedelta(seconds=int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]])
@@ -221,7 +226,10 @@ def _at_least(least: int) -> Callable[[str], int]:
 
 def _base_url(allow_http: bool) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme == "http" and not allow_http:
             raise InvalidValue("starts with http://, which only BRIDGE_ENV=development allows: use https://")
         if (

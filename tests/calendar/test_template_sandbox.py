@@ -6,8 +6,7 @@ from time import thread_time
 
 import pytest
 
-from bridge.calendar.engine import budget
-from bridge.calendar.engine import TemplateFault, compile_template
+from bridge.calendar.engine import TemplateFault, budget, compile_template
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FRAME = """{#
