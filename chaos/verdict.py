@@ -91,7 +91,7 @@ def judge(
         saw = [f"{s.kind} {s.fault} {s.seen_at:.2f} taken={s.taken_at} {s.status}" for s in seen[request_id]]
         return f"{request_id}: {kept}; seen {saw}"
 
-    _lost(verdict, sent, by_id, by_request, seen, story, may_die)
+    _lost(verdict, sent, by_id, by_request, seen, story, may_die, driver.replayed)
     _order(verdict, rows, sights, by_request, story, driver.replayed)
     _states(verdict, rows, upstream, story)
     taken_at = {one.request_id: one.taken_at for one in sent}
@@ -105,7 +105,14 @@ def judge(
 
 
 def _lost(
-    verdict: Verdict, sent: Any, by_id: Any, by_request: Any, seen: Any, story: Any, may_die: bool
+    verdict: Verdict,
+    sent: Any,
+    by_id: Any,
+    by_request: Any,
+    seen: Any,
+    story: Any,
+    may_die: bool,
+    replayed: set[str],
 ) -> None:
     for one in sent:
         if one.refusal:
@@ -127,6 +134,8 @@ def _lost(
                 verdict.lost.append(story(one.request_id))
             elif row.state == "dead" and may_die and row.reason.startswith("tried for"):
                 continue
+            elif one.action == "delete" and one.request_id in replayed and row.reason == "answered 404":
+                continue  # somebody asked for a second delete of what was gone
             elif row.state == "dead" and not one.title.startswith("bad"):
                 verdict.lost.append(f"dead for no reason of its own: {story(one.request_id)}")
 
