@@ -84,8 +84,9 @@ def rewrite(connection: Connection, message: Message, new: NewMessage, now: date
 
 
 def refuse_again(connection: Connection, message: Message, cause: str) -> None:
-    """The template still refuses it: the reason is the new one."""
-    connection.execute(sa.update(messages).where(messages.c.seq == message.seq).values(reason=cause))
+    """The template still refuses it: the reason is the new one, unless it was accepted in the meantime."""
+    still = sa.and_(messages.c.seq == message.seq, messages.c.state.in_(SETTLED))
+    connection.execute(sa.update(messages).where(still).values(reason=cause))
 
 
 def _check_settled(state: str) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from servers import SandboxUnderTest
 from web.running import ID, SALE, Answer, Bridge, Starter, check_problem, literal, sale
 
+from bridge.outbox.replay import refuse_again, settled
 from bridge.outbox.tables import messages
 
 OTHER_ID = "9a9007c7-f5a4-4811-b13c-ff10919f1078"
@@ -388,6 +389,19 @@ class TestReplay:
         assert shown["state"] == "dead"
         assert shown["reason"].startswith("missing variable")
 
+    def test_a_refusal_that_comes_after_somebody_elses_replay_changes_nothing(self, walked: Bridge) -> None:
+        one = walked.refuse(sale(template="plain", variables={"title": "T"})).id
+        with walked.database.read() as connection:
+            found = settled(connection, one)
+        walked.publish(plain=PLAIN)
+        assert replay(walked, one).status == 202
+
+        with walked.database.write() as connection:
+            assert found is not None
+            refuse_again(connection, found[0], "unknown template")
+
+        assert walked.message(one)["reason"] is None
+
     def test_a_skipped_one_is_rendered_again(self, walked: Bridge) -> None:
         walked.publish(plain=PLAIN + "{% block skip %}not yet{% endblock %}")
         one = walked.post(sale(template="plain", variables={"title": "T"})).id
@@ -424,7 +438,7 @@ class TestReplay:
             thread.join()
         bridge.deliver()
 
-        assert sorted(answer.status for answer in answers) == [202] + [422] * 5
+        assert sorted(answer.status for answer in answers) == [202] + [422] * 5, [a.body for a in answers]
         assert bridge.count() == 2
         assert len(bridge.sent()) == 2
 
