@@ -22,6 +22,7 @@ from bridge.web.parts import Parts
 NOT_REACHED = (
     "a test of Braze: none of its subscription ids stands in TEST_SUBSCRIPTIONS, so nothing was sent"
 )
+ALREADY_SO = "the event stands there exactly so already, or will when what was accepted has left"
 
 
 def dry_run(parts: Parts, call: CalendarCall, planned: Planned) -> Response:
@@ -36,8 +37,10 @@ def dry_run(parts: Parts, call: CalendarCall, planned: Planned) -> Response:
     body: dict[str, Any] = {"dry_run": True, "requests": requests, "request_id": g.request_id}
     if call.is_test and not planned.messages:
         body["reason"] = NOT_REACHED
-    if planned.messages and planned.messages[0].reason:
+    elif planned.messages[0].reason:
         body["reason"] = planned.messages[0].reason
+    elif not requests:
+        body["reason"] = ALREADY_SO
     if planned.warnings:
         body["warnings"] = list(planned.warnings)
     return jsonify(body)

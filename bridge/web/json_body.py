@@ -8,7 +8,7 @@ from typing import Any
 from flask import Request
 
 from bridge.calendar.event import json_type
-from bridge.errors import InvalidPayload, MalformedJson, UnsupportedMediaType
+from bridge.errors import InvalidPayload, MalformedJson, TooLarge, UnsupportedMediaType
 
 MOST_DEPTH = 32
 _FORMS = ("application/x-www-form-urlencoded", "multipart/")
@@ -17,14 +17,17 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/")
 def read_object(request: Request) -> tuple[dict[str, Any], bytes]:
     """The body, an object, and its bytes.
 
-    Errors: UnsupportedMediaType for a form, MalformedJson with line and column, InvalidPayload for what is
+    Errors: UnsupportedMediaType for a form, TooLarge, MalformedJson with line and column, InvalidPayload for what is
     no object or nested deeper than 32.
     """
     if (request.mimetype or "").startswith(_FORMS):
         raise UnsupportedMediaType("Send JSON with Content-Type: application/json; forms are not read here.")
     raw = request.get_data(cache=False)
+    most = request.max_content_length
+    if request.content_length is None and most is not None and len(raw) >= most:
+        raise TooLarge("A request may have 1 MiB at most.")  # in chunks, and cut off there without a word
     try:
-        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        body = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
     except UnicodeDecodeError as wrong:
         raise MalformedJson(f"The body is not UTF-8: byte {wrong.start} cannot be read.") from wrong
     except json.JSONDecodeError as wrong:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from collections.abc import Callable
@@ -226,6 +227,22 @@ class TestNotJson:
         large = POSTS[path] | {"padding": "x" * int(1.1 * 1024 * 1024)}
 
         assert bad(large, path, status=413).says("1 MiB")
+
+    @pytest.mark.parametrize(("size", "status"), [(1_000, 202), (1024 * 1024 - 1, 202), (1_200_000, 413)])
+    def test_a_body_in_chunks_is_read_to_its_end_or_is_413(
+        self, bridge: Bridge, size: int, status: int
+    ) -> None:
+        raw = json.dumps(literal()).encode()
+        chunked = {"wsgi.input": io.BytesIO(raw + b" " * (size - len(raw))), "wsgi.input_terminated": True}
+
+        answer = bridge.app.test_client().post(
+            EVENTS, headers={"Authorization": f"Bearer {secret('all')}"}, environ_overrides=chunked
+        )
+
+        assert answer.status_code == status
+
+    def test_a_byte_order_mark_does_no_harm(self, bridge: Bridge) -> None:
+        bridge.accept(b"\xef\xbb\xbf" + json.dumps(literal()).encode())
 
 
 class TestTypes:

@@ -992,6 +992,16 @@ class TestDryRuns:
         assert answer.body["requests"] == []
         assert answer.body["reason"] == "discount under 5 %"
 
+    def test_a_dry_run_of_what_stands_there_already_says_so(self, walked: Bridge) -> None:
+        walked.accept(literal())
+        waiting = walked.post(literal(), dry_run="1")
+        walked.deliver()
+        standing = walked.post(literal(action="upsert"), dry_run="1")
+
+        for answer in (waiting, standing):
+            assert answer.body["requests"] == []
+            assert "exactly so already" in answer.body["reason"]
+
     def test_a_dry_run_tells_the_warnings(self, bridge: Bridge) -> None:
         answer = bridge.post(literal(event__start=DOUBLED), dry_run="1")
 
