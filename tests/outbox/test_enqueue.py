@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -346,6 +346,24 @@ class TestAnUnavailableDatabase:
 
         assert len(Outbox(database).waiting()) == 1
         assert not [one for one in threading.enumerate() if one.name == "inbox"]
+
+    def test_closing_while_a_group_waits_writes_it_and_ends(self, database: Database) -> None:
+        held = HeldBack(database)
+        inbox = Inbox(held)
+
+        with ThreadPoolExecutor(3) as threads:
+            begun = threads.submit(inbox.accept, a_request())
+            assert held.has_begun.wait(10)
+            queued = threads.submit(inbox.accept, a_request())
+            eventually(lambda: inbox._queue.qsize() == 1)
+            closing = threads.submit(inbox.close)
+            eventually(lambda: inbox._queue.qsize() == 2)
+            held.let_go.set()
+            done = wait([begun, queued, closing], 10).done
+            inbox._queue.put(None)  # so that a writer that was forgotten ends all the same
+
+        assert done == {begun, queued, closing}
+        assert len(Outbox(database).waiting()) == 2
 
     def test_an_inbox_that_was_never_used_has_no_thread_to_close(self, database: Database) -> None:
         Inbox(database).close()

@@ -91,7 +91,7 @@ class TestClosing:
     def test_an_answer_in_between_counts_from_the_start(self, upstream: Upstream, answer: Outcome) -> None:
         upstream.note(*((line, BUSY) for line in range(4)))
         upstream.note((9, answer))
-        upstream.note(*((line, BUSY) for line in range(4)))
+        upstream.note(*((line, BUSY) for line in range(10, 14)))
 
         assert upstream.gate() == OPEN_GATE
 
@@ -171,9 +171,11 @@ class TestProbing:
         upstream.close()
         upstream.note((9, TAKEN), now=NOON + SECOND)
 
-        upstream.note(*((line, BUSY) for line in range(4)), now=NOON + SECOND)
-
+        upstream.note(*((line, BUSY) for line in range(10, 14)), now=NOON + SECOND)
         assert upstream.gate(NOON + SECOND) == OPEN_GATE
+
+        upstream.note((14, BUSY), now=NOON + SECOND)
+        assert upstream.gate(NOON + SECOND) == SHUT_GATE
 
     def test_what_was_in_back_off_goes_when_it_opens(self, upstream: Upstream, outbox: Outbox) -> None:
         outbox.accept(*(a_message(user_id=f"u-{n}") for n in range(6)), a_message(user_id="u-0"))
