@@ -34,7 +34,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Planned:
-    """What a call asks for. `messages`: none for a test that reaches nobody, whose `requests` are only shown.
+    """What a call asks for. `messages`: none for a test that reaches nobody; its `requests` are those of a real send.
 
     `content`: the event as it will stand, None for a delete. `warnings`: what the caller should know.
     """
@@ -62,15 +62,16 @@ def _plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: f
     if chosen is not None and not chosen:
         return _skipped(call, f"no subscription to the calendar {', '.join(_wanted_calendars(call))}")
     groups = _groups(call, chosen, known)
-    is_reached = True
-    if call.is_test:
-        reached = {
-            account: to
-            for account, ids in groups.items()
-            if (to := tuple(one for one in ids if one.lower() in test_subscriptions))
-        }
-        is_reached = bool(reached)
-        groups = reached or groups  # of a test that reaches nobody it is shown what would leave
+    reached = {
+        account: to
+        for account, ids in groups.items()
+        if (to := tuple(one for one in ids if one.lower() in test_subscriptions))
+    }
+    leaves_as_test = call.is_test and bool(reached)
+    if leaves_as_test:
+        groups, given = reached, content or {}
+    elif call.action == "update":
+        groups = dict.fromkeys(groups, ())
     expires_at = call.expires_at(_zone_name(call, content or known.content or {}))
     if (
         expires_at is None
@@ -84,11 +85,13 @@ def _plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: f
                 *warnings,
                 "end: is past; the event is sent all the same, as nothing else was asked for",
             )
+    is_whole = call.is_whole or leaves_as_test
     requests = tuple(
-        CalendarRequest(call.action, account, call.rokt_event_id, ids, given, call.is_whole, call.is_test)
+        CalendarRequest(call.action, account, call.rokt_event_id, ids, given, is_whole, leaves_as_test)
         for account, ids in groups.items()
     )
-    messages = tuple(_message(call, request, expires_at) for request in requests) if is_reached else ()
+    is_only_shown = call.is_test and not leaves_as_test
+    messages = () if is_only_shown else tuple(_message(call, request, expires_at) for request in requests)
     return Planned(messages, requests, content, ends_at, warnings)
 
 
@@ -161,8 +164,6 @@ def _groups(call: CalendarCall, chosen: frozenset[str] | None, known: Known) -> 
     if lost:
         told = f"the account of {', '.join(lost[:5])} is not known; send rokt:account_code as Braze holds it"
         raise InvalidPayload.of(FieldError("subscription_ids", told))
-    if call.action == "update" and not call.is_test:
-        return dict.fromkeys(groups, ())
     return {account: tuple(its_ids.values()) for account, its_ids in groups.items()}
 
 

@@ -27,7 +27,7 @@ from web.running import (
 )
 
 from bridge.database import Database
-from bridge.outbox.tables import latest, repeats
+from bridge.outbox.tables import latest, repeats, waiting
 from bridge.web.parts import MOST_WAITING
 
 OTHER_ACCOUNT = "shop/ff10919f1078"
@@ -1055,10 +1055,26 @@ class TestTestSends:
 
         assert (answer.status, answer.body["dry_run"]) == (200, True)
         assert "TEST_SUBSCRIPTIONS" in answer.body["reason"]
-        [request] = answer.body["requests"]
-        assert request["body"]["event"]["title"].startswith("[TEST] ")
+        real = bridge.post(body, dry_run="1")
+        assert [r["body"] for r in answer.body["requests"]] == [r["body"] for r in real.body["requests"]]
+        assert len(answer.body["requests"]) == 1
         assert bridge.count() == 0
         assert rokt.calls() == []
+
+    def test_a_test_of_a_partial_update_is_whole_though_nothing_has_left_yet(
+        self, start: Starter, rokt: SandboxUnderTest
+    ) -> None:
+        bridge = start(sandbox=rokt, TEST_SUBSCRIPTIONS=ID)
+        bridge.accept(literal())
+        with bridge.database.write() as connection:
+            connection.execute(sa.update(waiting).values(due_at=datetime.now(UTC) + timedelta(days=1)))
+
+        with bridge.working():
+            partial = literal(action="update", event={"event_id": "e1", "title": "New"}, dispatch_id=UNSENT)
+            answer = bridge.post(partial)
+
+        assert answer.body["state"] == "delivered"
+        assert bridge.sent()[-1]["body"] == {"event": eastern(title="[TEST] New"), "subscriptionIds": [ID]}
 
     def test_a_test_of_a_drop_in_is_known_by_its_header(self, start: Starter, rokt: SandboxUnderTest) -> None:
         bridge = start(sandbox=rokt, TEST_SUBSCRIPTIONS=ID)
