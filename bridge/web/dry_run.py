@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, g, jsonify
-from sqlalchemy.engine import Connection
 
 from bridge import __version__
 from bridge.calendar.plan import CalendarRequest, Step, after, steps
@@ -46,7 +45,7 @@ def dry_run(parts: Parts, call: CalendarCall, planned: Planned) -> Response:
     return jsonify(body)
 
 
-def _standing_before(connection: Connection, asked: CalendarRequest, update_body: str) -> Standing:
+def _standing_before(connection: Any, asked: CalendarRequest, update_body: str) -> Standing:
     """What will stand where a request is for when all that waits there has left."""
     place = (asked.account_code, asked.rokt_event_id)
     standing = events.standings(connection, [place])[place]

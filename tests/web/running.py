@@ -38,6 +38,21 @@ PATIENCE = 20.0  # seconds that a condition may take on a busy machine
 
 ACCOUNT = "brazetest/f5733866ade2"
 ID = "06423672-b6ba-4536-aa36-f5733866ade2"
+OTHER_ACCOUNT = "shop/ff10919f1078"
+OTHER_ID = "9a9007c7-f5a4-4811-b13c-ff10919f1078"
+THIRD_ID = "d0ce4299-7d6c-4888-bfd8-c7e867a0fa6c"
+TWO_ACCOUNTS = {"account_code": [ACCOUNT, OTHER_ACCOUNT], "subscription_ids": [ID, OTHER_ID]}
+UNSENT = "dispatch_id_for_unsent_campaign"  # what Braze renders as dispatch_id in a test send
+DOUBLED = "2090-11-05T01:30"  # in Eastern Standard Time the clocks go back over it
+SKIPPED_HOUR = "2090-03-12T02:30"  # and forward over this one
+
+PLAIN = """\
+{% block event_id %}plain{% endblock %}
+{% block title %}{{ title }}{% endblock %}
+{% block start %}{{ starts }}{% endblock %}
+{% block timezone %}UTC{% endblock %}
+"""
+
 EVENT = {"event_id": "e1", "title": "T", "start": "2090-12-01T09:00", "timezone": "Eastern Standard Time"}
 SALE = {"sale_id": "w26", "starts": "2090-12-04T09:00", "discount": "50"}
 
@@ -66,6 +81,20 @@ def sale(**changes: Any) -> dict[str, Any]:
     return {k: v for k, v in whole.items() if v is not ...}
 
 
+def eastern(**changes: Any) -> dict[str, Any]:
+    """What leaves for the literal event."""
+    return {
+        "eventId": "e1_u1",
+        "title": "T",
+        "description": "",
+        "location": "",
+        "start": "2090-12-01T09:00:00",
+        "end": "2090-12-01T10:00:00",
+        "timezone": "Eastern Standard Time",
+        "notifyBefore": 15,
+    } | changes
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int
@@ -85,6 +114,12 @@ class Answer:
     def says(self, *words: str) -> bool:
         text = json.dumps(self.body, ensure_ascii=False).replace('\\"', '"')
         return all(word in text for word in words)
+
+
+def paths_and_ids(dry_run: Answer) -> dict[str, list[str]]:
+    """The subscriptions that a dry run reaches, by account."""
+    assert dry_run.status == 200, dry_run.body
+    return {r["url"].rpartition("/")[2]: r["body"]["subscriptionIds"] for r in dry_run.body["requests"]}
 
 
 @dataclass
