@@ -86,6 +86,11 @@ class TestCreate:
         assert told(planned(request, HELD)) == [("create", "b", "New"), ("update", "New")]
         assert standing_after(request, HELD) == Standing(NEW, True, frozenset({"a", "b"}))
 
+    def test_where_nobody_is_known_to_hold_it_no_update_follows(self) -> None:
+        updated_only = Standing(OLD, is_certain=True)
+
+        assert told(planned(asked("create", "a"), updated_only)) == [("create", "a", "New")]
+
     def test_between_the_two_those_who_held_it_still_have_the_old_state(self) -> None:
         request = asked("create", "b")
         step = next_step(request, HELD, {}, "wrapped")

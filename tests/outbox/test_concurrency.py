@@ -132,6 +132,16 @@ class TestTwoTransactionsAtOnce:
 
         assert [row.is_head for row in line.outbox.waiting()] == [True]
 
+    @pytest.mark.parametrize("is_replay_first", [True, False])
+    def test_a_replay_and_a_message_that_come_at_once_are_the_head_and_the_next(
+        self, database: Database, other: Database, line: Line, is_replay_first: bool
+    ) -> None:
+        steps = [line.replaying, accepting] if is_replay_first else [accepting, line.replaying]
+
+        overlap(database, steps[0], other, steps[1])
+
+        assert [row.is_head for row in line.outbox.waiting()] == [True, False]
+
     def test_a_replay_while_the_head_is_claimed_stays_behind_it(
         self, database: Database, other: Database, line: Line
     ) -> None:

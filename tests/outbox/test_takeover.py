@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from factories import NOON, a_message, line_with, title_of
 from outbox.steps import TAKEN, Outbox, ids
 
-from bridge.message import Rejected, Retry, State
+from bridge.message import Delivered, Rejected, Retry, State
 from bridge.outbox import lines
 from bridge.outbox.lines import STALE_AFTER, WORKER_LOST
 from bridge.outbox.tables import workers
@@ -183,9 +183,9 @@ class TestALateWorker:
 
     def test_progress_begins_anew_when_the_last_goes_once_more(self, outbox: Outbox) -> None:
         outbox.accept(a_message())
+        outbox.settle(outbox.claim(), Delivered(202, progress={"deleted": ["a"]}))
         [call] = outbox.claim()
-        with outbox.database.write() as connection:
-            connection.execute(sa.text('UPDATE messages SET progress = \'{"deleted":["a"]}\''))
+        assert call.message.progress == {"deleted": ["a"]}
         outbox.settle(call)
 
         with outbox.database.write() as connection:
