@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from bridge.calendar.engine import Template, TemplateFault
 from bridge.calendar.event import FIELDS, parse_fields
 from bridge.errors import FieldError, InvalidPayload, InvalidValue, TemplateRefused, nearest
+from bridge.routes import incoming
 from bridge.routes.incoming import (
     Reader,
     Suffixed,
@@ -128,7 +129,7 @@ def read(
     calendars = reader.read("calendar_code", suffixed, body.get("calendar_code"), [])
     as_of = reader.read("as_of", order, body.get("as_of"))
     expires = reader.read("expires", a_text, body.get("expires"), "")
-    key = reader.read("idempotency_key", _key, body.get("idempotency_key"), "") or header_key or ""
+    key = reader.read("idempotency_key", incoming.key, body.get("idempotency_key"), "") or header_key or ""
     dispatch_id = reader.read("dispatch_id", a_text, body.get("dispatch_id"), "")
     event = dict(reader.read("event", an_object_or_blank, body.get("event"), {}))
     variables = dict(reader.read("variables", an_object_or_blank, body.get("variables"), {}))
@@ -245,9 +246,3 @@ def _action(given: object) -> str:
     if action not in ACTIONS:
         raise InvalidValue(f"{shown(action)} is no action; {meant(action, ACTIONS)}")
     return action
-
-
-def _key(given: object) -> str:
-    if isinstance(given, int) and not isinstance(given, bool):
-        return str(given)
-    return a_text(given)

@@ -177,6 +177,15 @@ def order(given: object) -> float | None:
     return number
 
 
+def key(given: object) -> str:
+    """An idempotency key; "" for one that holds no letter and no digit, as of blanks joined by dashes.
+
+    Errors: InvalidValue.
+    """
+    told = str(given) if isinstance(given, int) and not isinstance(given, bool) else a_text(given)
+    return told if any(letter.isalnum() for letter in told) else ""
+
+
 def is_test(*marks: object) -> bool:
     """Braze's test sends render `dispatch_id` as a placeholder."""
     return any(isinstance(mark, str) and UNSENT_CAMPAIGN in mark for mark in marks)

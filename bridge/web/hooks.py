@@ -10,7 +10,7 @@ from flask import Blueprint, Request, Response, request
 from werkzeug.routing import BaseConverter
 
 from bridge.errors import NotFound
-from bridge.routes import ROUTES
+from bridge.routes import ROUTES, incoming
 from bridge.web.intake import Arrival, take
 from bridge.web.json_body import read_object
 from bridge.web.parts import Parts
@@ -32,7 +32,7 @@ def blueprint(parts: Parts) -> Blueprint:
             has_body = route.method != "DELETE"
             body, raw = read_object(request) if has_body else ({}, b"")
             rest = _what_follows(route.path, request)
-            key = request.headers.get("Idempotency-Key", "").strip() or None
+            key = incoming.key(request.headers.get("Idempotency-Key")) or None
             payload = {"body": body, "rest": rest, "idempotency_key": key}
             return take(
                 parts, Arrival(route.name, raw, payload, lambda now: reparse(parts, route.name, payload, now))

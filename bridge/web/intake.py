@@ -13,7 +13,7 @@ import structlog
 from flask import Response, g, jsonify, request
 
 from bridge.database import UNAVAILABLE
-from bridge.errors import FieldError, InvalidPayload, NotConfigured, TemplateRefused
+from bridge.errors import FieldError, InvalidPayload, NotConfigured, TemplateRefused, nearest
 from bridge.ledger import events
 from bridge.message import State
 from bridge.outbox import reading
@@ -21,7 +21,7 @@ from bridge.outbox.enqueue import Accepted, Request, Subject, accepted_content
 from bridge.outbox.tables import key_of
 from bridge.routes.calendar_events import CalendarCall
 from bridge.routes.calendar_messages import Known, Planned, keep_until, plan, refused
-from bridge.routes.incoming import is_test
+from bridge.routes.incoming import is_test, name_shown
 from bridge.settings import account_key
 from bridge.web.dry_run import dry_run
 from bridge.web.parts import Parts
@@ -52,7 +52,7 @@ def take(parts: Parts, arrival: Arrival) -> Response:
             "Rokt Calendar is off: ROKT_CALENDAR_CLIENT_ID and ROKT_CALENDAR_CLIENT_SECRET are not set."
         )
     now = datetime.now(UTC)
-    is_dry_run = flag("dry_run")
+    is_dry_run = _is_dry_run()
     try:
         call = arrival.parse(now)
         known = ask(parts, call)
@@ -86,6 +86,13 @@ def flag(name: str) -> bool:
     if value.lower() not in _FLAGS:
         raise InvalidPayload.of(FieldError(name, "must be 1 or 0"))
     return _FLAGS[value.lower()]
+
+
+def _is_dry_run() -> bool:
+    for name in request.args:
+        if name != "dry_run" and nearest(name[:60], ("dry_run",), 1):
+            raise InvalidPayload.of(FieldError(name_shown(name), "is not known; did you mean dry_run?"))
+    return flag("dry_run")
 
 
 def ask(parts: Parts, call: CalendarCall) -> Known:

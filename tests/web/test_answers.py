@@ -138,6 +138,14 @@ class TestRepeats:
 
         assert bridge.count() == 6
 
+    @pytest.mark.parametrize("blank", ["-", "--", " - ", "", "_/.", None])
+    def test_a_key_of_blanks_joined_together_is_none(self, bridge: Bridge, blank: str | None) -> None:
+        bridge.accept(literal(idempotency_key=blank))
+
+        bridge.accept(literal(idempotency_key=blank, event__title="moved"))
+        bridge.accept(literal(event__title="and moved again"), headers={"Idempotency-Key": blank or "-"})
+        assert bridge.accept(literal(idempotency_key=blank), headers={"Idempotency-Key": blank or "-"})
+
     def test_a_repeat_of_two_accounts_is_answered_with_both_ids(self, bridge: Bridge) -> None:
         first = bridge.accept(literal(**TWO_ACCOUNTS, idempotency_key=1))
         again = bridge.post(literal(**TWO_ACCOUNTS, idempotency_key="1"))

@@ -103,6 +103,13 @@ class TestDryRuns:
         assert bridge.refuse(literal(), path=f"/v1/calendar/events?dry_run={flag}").fields == ["dry_run"]
         assert bridge.count() == 0
 
+    @pytest.mark.parametrize("name", ["dryrun", "dry-run", "Dry_Run", "dry_rum", "dryRun"])
+    def test_a_slip_in_its_name_sends_nothing(self, bridge: Bridge, name: str) -> None:
+        answer = bridge.refuse(literal(), path=f"/v1/calendar/events?{name}=1")
+
+        assert answer.fields == [name]
+        assert answer.says("did you mean dry_run?")
+
     def test_no_dry_run_is_no_dry_run(self, bridge: Bridge) -> None:
         for number, flag in enumerate(("0", "false", "no")):
             assert bridge.post(literal(user_id=f"u{number}"), dry_run=flag).status == 202
