@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bridge.calendar.zones import Zone, find_zone, is_doubled, parse_time, wall_text
+from bridge.calendar.zones import TIME_EXAMPLE, Zone, find_zone, is_doubled, parse_time, wall_text
 from bridge.errors import FieldError, InvalidPayload, InvalidValue, nearest
 from bridge.message import Json
 
@@ -224,6 +224,8 @@ def _minutes(value: object) -> int | None:
 
 
 def _time(value: object, zone: Zone) -> datetime:
+    if not isinstance(value, str):
+        raise InvalidValue(f"must be a time such as {TIME_EXAMPLE}, not {json_type(value)}")
     return parse_time(text(value), zone)
 
 

@@ -138,9 +138,10 @@ def read(
         reader.refuse("event", "stands beside a template: give one of the two")
     if variables and not name:
         reader.refuse("template", "is missing: variables are values for a template")
+    within = "event." if event else ""  # as the caller calls its fields
     if not name:
         _take_flat(event, unknown, reader)
-        its_id = reader.read("event.event_id", event_id, event.pop("event_id", None), "")
+        its_id = reader.read(f"{within}event_id", event_id, event.pop("event_id", None), "")
     reader.check()
     common: dict[str, Any] = {
         "action": action,
@@ -162,6 +163,7 @@ def read(
         fields=event,
         is_whole=action == "create",
         expires=expires or None,
+        names={f"event.{name}": within + name for name in FIELDS},
         **common,
     )
 

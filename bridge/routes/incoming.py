@@ -148,6 +148,8 @@ def identifier(text: str, most: int) -> str:
         raise InvalidValue(f"holds a line break or the control character U+{ord(found[0]):04X}")
     if len(text.encode()) > most:
         raise InvalidValue(f"is longer than {most} bytes")
+    if "{{" in text or "{%" in text:
+        raise InvalidValue(f"{shown(text)} is Liquid that nobody has rendered")
     return text
 
 
@@ -244,6 +246,8 @@ class Reader:
 
 
 def an_object(given: object) -> Mapping[str, Any]:
+    if given is None:
+        raise InvalidValue("is needed: an object in braces")
     if not isinstance(given, Mapping):
         raise InvalidValue(f"must be an object in braces, not {json_type(given)}")
     return given

@@ -52,7 +52,9 @@ def read_post(rest: str, body: Mapping[str, Any], header_key: str | None) -> Cal
     wrapped = body.get("event")
     outer = {"event", "subscriptionIds", *IGNORED}
     is_flat = is_update and wrapped is None
-    event = body if is_flat else reader.read("event", an_object, wrapped, {})
+    event = body if is_flat else reader.read("event", an_object, wrapped)
+    if event is None:
+        reader.check()
     fields: dict[str, Any] = {NAMES[key]: value for key, value in event.items() if key in NAMES}
     passed_over = outer if is_flat else set(IGNORED)
     unknown = [key for key in event if key not in NAMES and key not in passed_over]

@@ -43,8 +43,11 @@ def of_answerable(error: Answerable, **more: Any) -> Response:
 def of_http(error: HTTPException) -> Response:
     status = error.code or 500
     title, detail = _OF_HTTP.get(status, (error.name, "The request could not be read."))
+    allow = error.get_response().headers.get("Allow", "") if status == 405 else ""
+    if allow:
+        taken = " or ".join(sorted(set(allow.split(", ")) - {"HEAD", "OPTIONS"}))
+        detail = f"This path takes {taken}."
     response = problem(status, title, detail)
-    allow = error.get_response().headers.get("Allow") if status == 405 else None
     if allow:
         response.headers["Allow"] = allow
     return response
