@@ -21,8 +21,8 @@ from sqlalchemy.engine import Connection
 from bridge import worker as worker_module
 from bridge.database import Database, clock
 from bridge.destinations import Destination, configured
-from bridge.ledger.events import Place, Standing, standings
-from bridge.message import Delivered, Message, NewMessage, Outcome, State
+from bridge.ledger.events import Change, Place, Standing, record, standings
+from bridge.message import Delivered, Message, NewMessage, Outcome, Retry, State
 from bridge.outbox import lines, states
 from bridge.outbox.tables import messages, waiting
 from bridge.outbox.tables import workers as worker_rows
@@ -345,6 +345,21 @@ class TestFailures:
         assert {row.state for row in rows} == {"delivered"}
         assert [s.state for s in _states_of(outbox)] == [states.OPEN]
 
+    def test_a_probe_is_one_call(
+        self, outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(states, "PROBE_EVERY", timedelta(seconds=0.02))
+        upstream = Upstream(answer=lambda message: Retry("answered 503", 503, is_trouble=True))
+        upstream.let_go.set()
+        accept(outbox, *(a_message(user_id=f"u-{n}") for n in range(20)))
+
+        with running(database, [upstream]):
+            eventually(lambda: [s for s in _states_of(outbox) if s.state == states.CLOSED])
+            before = len(upstream.claimed)
+            eventually(lambda: len(upstream.claimed) >= before + 3)
+
+        assert set(upstream.claimed[before:]) == {1}
+
 
 def _states_of(outbox: Outbox) -> list[Any]:
     with outbox.database.read() as connection:
@@ -468,6 +483,57 @@ class TestACallWithoutAnAnswer:
         assert (row.state, row.was_uncertain) == ("delivered", True)
         assert [method for method, _ in sent(rokt)] == ["POST", "update", "update"]
         assert standing(outbox).is_certain
+
+    def test_after_an_update_that_died_without_an_answer_the_old_state_is_sent_again(
+        self, outbox: Outbox, database_url: str, rokt: SandboxUnderTest
+    ) -> None:
+        rokt.fault(path=f"{EVENTS}/{ACCOUNT}/update", drop="after")
+
+        with working(database_url, rokt, timedelta(seconds=0.1)):
+            accept(outbox, a_message(), a_message(action="update", event=an_event(title="Newer")))
+            _, dead = settled(outbox, 2)
+            rokt.clear_faults()
+            accept(outbox, a_message(action="upsert"))
+            *_, back = settled(outbox, 3)
+
+        assert (dead.state, back.state) == ("dead", "delivered")
+        assert rokt.calendar()[0]["holders"][SUBSCRIPTION]["title"] == "Flash sale"
+
+
+class TestTests:
+    def test_a_test_is_marked_and_leaves_nothing_in_the_ledger(
+        self, outbox: Outbox, database_url: str, rokt: SandboxUnderTest
+    ) -> None:
+        with working(database_url, rokt):
+            accept(outbox, a_message(is_test=True, line=None))
+            [row] = settled(outbox)
+
+        assert row.state == "delivered"
+        assert rokt.calendar()[0]["holders"][SUBSCRIPTION]["title"] == "[TEST] Flash sale"
+        assert standing(outbox) == Standing()
+
+    def test_what_a_test_knew_of_the_event_does_not_count(self, outbox: Outbox, database: Database) -> None:
+        """It was claimed when the event did not stand yet, and comes back beside a delete."""
+        held = Standing(an_event(), True, frozenset({"a", "b"}))
+        accept(
+            outbox,
+            a_message(action="delete", subscription_ids=["a"], event={}),
+            a_message(is_test=True, line=None),
+        )
+        test, delete = sorted(
+            (call.message for call in outbox.claim(now=datetime.now(UTC))), key=lambda m: not m.is_test
+        )
+        [calendar] = destinations_at("http://127.0.0.1:1")
+        with database.write() as connection:
+            now = clock(connection)
+            record(connection, [Change(PLACE, held, "u-1", None, None, now)], {}, now)
+
+        with database.write() as connection:
+            done = [(delete, held), (test, Standing())]
+            calendar.record(connection, [(m, was, Delivered(202), State.DELIVERED) for m, was in done], now)
+        calendar.close()
+
+        assert standing(outbox).holders == {"b"}
 
 
 class TestExpiry:
@@ -598,14 +664,14 @@ class Upstream:
     calls: list[Message] = field(default_factory=list)
     recorded: list[tuple[str, str]] = field(default_factory=list)
     doubted: list[str] = field(default_factory=list)
-    claims: int = 0
+    claimed: list[int] = field(default_factory=list)
     is_called: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
     answer: Callable[[Message], Outcome] = lambda message: Delivered(202)
     fails_to_record: Callable[[Message], bool] = lambda message: False
 
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> Sequence[Any]:
-        self.claims += 1
+        self.claimed.append(len(messages))
         return [None] * len(messages)
 
     def deliver(self, message: Message, standing: Any) -> Outcome:
@@ -725,7 +791,7 @@ class TestHeartbeats:
         accept(outbox, a_message())
 
         with running(database, [upstream]):
-            eventually(lambda: upstream.claims >= 3)
+            eventually(lambda: len(upstream.claimed) >= 3)
 
         assert upstream.calls == []
         assert outbox.states() == ["accepted"]
