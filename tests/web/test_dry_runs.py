@@ -125,6 +125,14 @@ class TestDryRuns:
         assert dry.status == 200, dry.body
         assert [request["body"] for request in dry.body["requests"]] == [walked.sent()[-1]["body"]]
 
+    def test_what_waits_for_others_changes_no_dry_run(self, bridge: Bridge) -> None:
+        bridge.accept(literal(user_id="u2"))
+        bridge.accept(literal(event__event_id="e2"))
+
+        [request] = bridge.post(literal(), dry_run="1").body["requests"]
+
+        assert request["body"] == {"event": eastern(), "subscriptionIds": [ID]}
+
     def test_a_dry_run_says_why_nothing_would_leave(self, bridge: Bridge) -> None:
         answer = bridge.post(sale(variables=SALE | {"discount": "1"}), dry_run="1")
 
