@@ -206,9 +206,9 @@ def _wanted_calendars(call: CalendarCall) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.value for one in call.calendars))
 
 
-def line(request: CalendarRequest) -> str:
+def line(account_code: str, rokt_event_id: str) -> str:
     """The key whose messages leave one at a time."""
-    return f"{request.account_code}\x1f{request.rokt_event_id}"
+    return f"{account_code}\x1f{rokt_event_id}"
 
 
 def _message(call: CalendarCall, request: CalendarRequest, expires_at: datetime | None) -> NewMessage:
@@ -217,7 +217,7 @@ def _message(call: CalendarCall, request: CalendarRequest, expires_at: datetime 
         action=call.action,
         request=request.stored(),
         # A test has a line of its own: it is never taken for the event's state.
-        line=None if call.is_test else line(request),
+        line=None if call.is_test else line(request.account_code, request.rokt_event_id),
         user_id=call.user_id,
         event_id=call.event_id,
         account_code=request.account_code,

@@ -49,7 +49,7 @@ def _standing_before(connection: Any, asked: CalendarRequest, update_body: str) 
     """What will stand where a request is for when all that waits there has left."""
     place = (asked.account_code, asked.rokt_event_id)
     standing = events.standings(connection, [place])[place]
-    for action, stored in reading.waiting_in(connection, key_of(DESTINATION, line(asked))):
+    for action, stored in reading.waiting_in(connection, key_of(DESTINATION, line(*place))):
         ahead = CalendarRequest.read(action, asked.account_code, stored, is_test=False)
         try:
             planned = steps(ahead, standing, update_body)

@@ -20,7 +20,7 @@ from bridge.outbox import reading
 from bridge.outbox.enqueue import Accepted, Request, Subject, accepted_content
 from bridge.outbox.tables import key_of
 from bridge.routes.calendar_events import CalendarCall
-from bridge.routes.calendar_messages import Known, Planned, keep_until, plan, refused
+from bridge.routes.calendar_messages import DESTINATION, Known, Planned, keep_until, line, plan, refused
 from bridge.routes.incoming import is_test, name_shown
 from bridge.settings import account_key
 from bridge.web.dry_run import dry_run
@@ -103,12 +103,21 @@ def ask(parts: Parts, call: CalendarCall) -> Known:
             return Known(accounts)
         standing_in = events.accounts_with(connection, call.rokt_event_id)
         content = accepted_content(connection, subject_key(call))
+        if content is None:
+            standing_in = [one for one in standing_in if _stays(connection, one, call.rokt_event_id)]
         if content is None and standing_in:
             place = (standing_in[0], call.rokt_event_id)
             standing = events.standings(connection, [place])[place]
             return Known(accounts, standing_in, standing.content or (standing.unsent or {}).get("event"))
     content = content or {}
     return Known(accounts, sorted({*standing_in, *content.get("accounts", ())}), content.get("event"))
+
+
+def _stays(connection: Any, account_code: str, rokt_event_id: str) -> bool:
+    """False where a delete of the whole event waits as the last word."""
+    ahead = reading.waiting_in(connection, key_of(DESTINATION, line(account_code, rokt_event_id)))
+    action, stored = ahead[-1] if ahead else ("", {})
+    return action != "delete" or bool(stored["subscription_ids"])
 
 
 def subject_key(call: CalendarCall) -> int:

@@ -706,6 +706,27 @@ class TestMerges:
         assert call["path"] == "/v1/subscriptionevent/brazetest"
         assert call["body"] == {"event": eastern(title="New"), "subscriptionIds": [ID, THIRD_ID]}
 
+    def test_after_a_delete_that_still_waits_nothing_is_known_either(self, walked: Bridge) -> None:
+        walked.accept(literal(**TWO_ACCOUNTS))
+        walked.deliver()
+        walked.accept(literal(action="delete", account_code="brazetest", subscription_ids=...))
+        walked.accept(literal(action="delete", account_code="shop", subscription_ids=...))
+
+        answer = walked.refuse(literal(action="update", event={"event_id": "e1", "title": "New"}))
+        assert answer.fields == ["event.start", "event.timezone"]
+        assert walked.refuse({"action": "delete", "user_id": "u1", "event_id": "e1"}).fields == [
+            "account_code"
+        ]
+
+    def test_a_delete_for_one_subscription_leaves_the_event_known(self, walked: Bridge) -> None:
+        walked.sends(literal(subscription_ids=[ID, THIRD_ID]))
+        walked.accept(literal(action="delete"))
+
+        walked.accept(literal(action="update", event={"event_id": "e1", "title": "New"}))
+        walked.deliver()
+
+        assert walked.sent()[-1]["body"] == {"event": eastern(title="New")}
+
     def test_after_a_delete_nothing_is_known_of_the_event(self, walked: Bridge) -> None:
         walked.sends(literal())
         walked.sends(literal(action="delete", subscription_ids=...))
