@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from factories import ACCOUNT, SUBSCRIPTION, a_message, an_event
-from outbox.shared import postgresql_database_url, shared_postgresql  # noqa: F401  fixtures
 from outbox.steps import Outbox, eventually, ids
 from servers import Line, SandboxUnderTest, http, running_sandbox, scripted_server
 from sqlalchemy.engine import Connection
@@ -905,33 +904,27 @@ class TestADatabaseThatGoesAway:
         assert len(titles) == 5
         assert outbox.faults() == []
 
-
-class TestPostgresqlThatEndsItsConnections:
-    @pytest.fixture
-    def database_url(self, request: pytest.FixtureRequest) -> str:
-        url: str = request.getfixturevalue("postgresql_database_url")
-        return url
-
-    def test_a_worker_goes_on(
-        self, outbox: Outbox, database: Database, database_url: str, rokt: SandboxUnderTest
+    def test_a_worker_goes_on_after_postgresql_ended_its_connections(
+        self, postgresql_database_url: str, rokt: SandboxUnderTest
     ) -> None:
-        of_workers = (
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND pid NOT IN (SELECT pg_backend_pid() UNION SELECT unnest(CAST(:ours AS int[])))"
+        database = Database(postgresql_database_url)
+        outbox = Outbox(database)
+        end_all = sa.text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        with database.read() as connection:
-            ours = [connection.scalar(sa.text("SELECT pg_backend_pid()"))]
-
-        with working(database_url, rokt):
+        with working(postgresql_database_url, rokt):
             for number in range(5):
                 accept(outbox, *(a_message(user_id=f"u-{number}-{n}") for n in range(10)))
                 settled(outbox, number * 10 + 5)
                 with database.write() as connection:
-                    connection.execute(sa.text(of_workers), {"ours": ours})
+                    connection.execute(end_all)
+                database.close()
             rows = settled(outbox, 50, 60)
 
         assert {row.state for row in rows} == {"delivered"}
         assert len(rokt.calendar()) == 50
+        database.close()
 
 
 def test_what_several_destinations_settle_is_locked_at_once(
