@@ -167,15 +167,17 @@ def _check(given: argparse.Namespace) -> int:
     for name in DESTINATIONS:
         print(f"{name}: {'configured' if name in destinations else 'off, its variables are not set'}")
     for name, destination in destinations.items() if given.connect else ():
-        try:
-            for account, words in destination.check().items():
-                print(f"{name}{f' ({account})' if account else ''}: {words}")
-        except UpstreamTrouble as trouble:
-            faults.append(f"{name}: {trouble}")
+        for account, found in destination.check().items():
+            told = f"{name}{f' ({account})' if account else ''}: {found}"
+            if isinstance(found, UpstreamTrouble):
+                faults.append(told)
+            else:
+                print(told)
         destination.close()
     for fault in faults:
         print(f"- {fault}", file=sys.stderr)
-    print("Everything is as it should be." if not faults else "", end="\n" if not faults else "")
+    if not faults:
+        print("Everything is as it should be.")
     return 1 if faults else 0
 
 

@@ -198,7 +198,7 @@ class _SqliteLock:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX)
-        except BaseException:
+        except BaseException:  # whatever ends the wait, the turn is given back
             self._turn.release()
             raise
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy.engine import Connection
 
 from bridge.destinations import rokt_calendar
+from bridge.errors import UpstreamTrouble
 from bridge.message import Message, Outcome, State
 from bridge.settings import Settings
 
@@ -39,8 +40,8 @@ class Destination(Protocol):
     def forget_old(self, connection: Connection, now: datetime) -> int:
         """Forget a piece of what the ledger need not know any more. Returns how many rows."""
 
-    def check(self) -> dict[str, str]:
-        """One authenticated call for each credential, in words."""
+    def check(self) -> dict[str, str | UpstreamTrouble]:
+        """One authenticated call for each credential, by account: its answer in words, or its trouble."""
 
     def close(self) -> None: ...
 

@@ -88,9 +88,8 @@ class RoktCalendar:
     def forget_old(self, connection: Connection, now: datetime) -> int:
         return forget_old(connection, now)
 
-    def check(self) -> dict[str, str]:
-        """One authenticated call for each credential; the words of its answer by account."""
-        return {key: upstream.check() for key, upstream in self._upstreams.items()}
+    def check(self) -> dict[str, str | UpstreamTrouble]:
+        return {key: _checked(upstream) for key, upstream in self._upstreams.items()}
 
     def _change(
         self, message: Message, standing: Standing, outcome: Outcome, final: State | None, now: datetime
@@ -170,6 +169,13 @@ def _place(message: Message) -> tuple[str, str]:
 
 def _end(content: Mapping[str, Any] | None) -> datetime:
     return datetime.fromisoformat((content or {}).get("end", "1970-01-01T00:00:00Z"))
+
+
+def _checked(upstream: Upstream) -> str | UpstreamTrouble:
+    try:
+        return upstream.check()
+    except UpstreamTrouble as trouble:
+        return trouble
 
 
 def _upstream(url: str, credential: Credential, allow_http: bool) -> Upstream:

@@ -11,8 +11,7 @@ from sqlalchemy.engine import Connection
 from bridge.errors import FieldError, InvalidPayload
 from bridge.message import SETTLED, Message, NewMessage, State
 from bridge.outbox.enqueue import line_of
-from bridge.outbox.lines import FORCED, IN_PLACE, enter, message_of
-from bridge.outbox.lines import OVERTAKEN as OVERTAKEN
+from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, enter, message_of
 from bridge.outbox.tables import bodies, key_of, lock_keys, messages
 
 _ANEW = {"tries": 0, "first_failed_at": None, "reason": None, "expires_at": None}

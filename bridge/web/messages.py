@@ -14,7 +14,7 @@ from bridge.database import clock
 from bridge.errors import FieldError, InvalidPayload, InvalidValue, NotFound, TemplateRefused
 from bridge.ledger import events
 from bridge.message import Message, NewMessage, State
-from bridge.outbox import reading, replay
+from bridge.outbox import lines, reading, replay
 from bridge.outbox.enqueue import Request, store
 from bridge.routes.calendar_messages import Planned, plan, reason_of
 from bridge.routes.incoming import Reader, meant, moment, plain
@@ -116,7 +116,7 @@ def _replayed(message_id: str, state: State, ids: list[str]) -> Response:
     log.info("message.replayed", request_id=g.request_id, key=g.key_name, messages=ids, state=state)
     body: dict[str, Any] = {"id": message_id, "state": state, "request_id": g.request_id}
     if state == State.SUPERSEDED:
-        body["reason"] = replay.OVERTAKEN
+        body["reason"] = lines.OVERTAKEN
     if len(ids) > 1:
         body["ids"] = ids
     response = jsonify(body)
