@@ -193,6 +193,19 @@ class TestCheck:
         assert "refused the credential" in err
         assert "Everything is as it should be" not in out
 
+    def test_one_refused_credential_hides_no_other(self, ready: Shell) -> None:
+        ready.set(
+            ROKT_CALENDAR_CLIENT_ID="another",
+            ROKT_CALENDAR_CLIENT_ID__SHOP="a-third",
+            ROKT_CALENDAR_CLIENT_SECRET__SHOP="x",
+        )
+
+        code, _, err = ready.run("check", "--connect")
+
+        assert code == 1
+        assert "- rokt_calendar: " in err
+        assert "- rokt_calendar (SHOP): " in err
+
     def test_the_faults_of_database_and_upstream_are_told_together(
         self, ready: Shell, tmp_path: Path
     ) -> None:
