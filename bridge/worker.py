@@ -19,8 +19,9 @@ from sqlalchemy.engine import Connection
 from bridge.database import UNAVAILABLE, Database, clock, upsert
 from bridge.destinations import Destination
 from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
-from bridge.outbox import lines, retention, states
-from bridge.outbox.lines import Call, Result
+from bridge.outbox import claim, retention, settle, states, upkeep
+from bridge.outbox.claim import Call
+from bridge.outbox.settle import Result
 from bridge.outbox.tables import lock_keys, workers
 
 HEARTBEAT_EVERY = 5.0  # seconds
@@ -142,7 +143,7 @@ class Worker:
         for destination, call, standing in claimed:
             self._in_flight[destination.name] += 1
             if call.message.expires_at is not None and call.message.expires_at <= now:
-                self._done.put(_Done(destination, call, standing, Rejected(lines.TOO_LATE)))
+                self._done.put(_Done(destination, call, standing, Rejected(upkeep.TOO_LATE)))
             else:
                 self._pools[destination.name].submit(self._deliver, destination, call, standing)
 
@@ -154,7 +155,7 @@ class Worker:
             return False
         with self._database.read() as connection:
             now = clock(connection)
-            return any(lines.is_any_due(connection, d.name, now) for d in free)
+            return any(claim.is_any_due(connection, d.name, now) for d in free)
 
     def _claim(
         self, connection: Connection, destination: Destination, now: datetime
@@ -165,10 +166,10 @@ class Worker:
         gate = states.gate(connection, destination.name, now)
         calls: list[Call] = []
         for account in gate.probed_accounts:
-            calls += lines.claim_of_account(connection, self._id, destination.name, account, now)
+            calls += claim.claim_of_account(connection, self._id, destination.name, account, now)
         if gate.is_open or gate.is_probe:
             limit = 1 if gate.is_probe else free
-            calls += lines.claim(
+            calls += claim.claim(
                 connection,
                 self._id,
                 destination.name,
@@ -215,18 +216,18 @@ class Worker:
         status, answer = getattr(done.outcome, "status", None), getattr(done.outcome, "answer", "")
         result = Result(done.call, Rejected(reason, status, answer))
         with self._database.write() as connection:
-            lines.settle(connection, [result], clock(connection), self._retry_for)
+            settle.settle(connection, [result], clock(connection), self._retry_for)
 
     def _settle(
         self, connection: Connection, destination: Destination, done: Sequence[_Done], now: datetime
     ) -> None:
         unsent = [d.call for d in done if d.outcome is None]
         if unsent:
-            lines.give_back(connection, unsent)
+            claim.give_back(connection, unsent)
         sent = [(d, Result(d.call, d.outcome)) for d in done if d.outcome is not None]
         if not sent:
             return
-        settled = lines.settle(connection, [result for _, result in sent], now, self._retry_for)
+        settled = settle.settle(connection, [result for _, result in sent], now, self._retry_for)
         endings = {result.call.id: state for result, state in settled.final}
         late = {result.call.id for result in settled.late}
         kept = [(d, result) for d, result in sent if result.call.id not in late]
@@ -252,7 +253,7 @@ class Worker:
         for result in late:
             destination.doubt(connection, result.call.message)
             log.warning("call.late", message=result.call.message.id, destination=destination.name)
-        for message in lines.send_last_again(connection, overtaken, now):
+        for message in upkeep.send_last_again(connection, overtaken, now):
             log.warning("message.sent_again", message=message.id, destination=destination.name)
 
     def _keep_house(self) -> None:
@@ -262,18 +263,18 @@ class Worker:
             self._started_at = self._started_at or now
             row = {"id": self._id, "started_at": self._started_at, "heartbeat_at": now}
             upsert(connection, workers, [row])
-            lost = lines.take_over(connection, now)
+            lost = upkeep.take_over(connection, now)
         self._beat_at = began
         if lost:
             log.warning("calls.taken_over", calls=lost)
         # A transaction of its own: it locks keys, and others hold keys while they wait for rows taken over here.
         with self._database.write() as connection:
             expired = self._expire(connection, clock(connection))
-        self._is_house_untidy = len(expired) == lines.SWEEP_ROWS
+        self._is_house_untidy = len(expired) == upkeep.SWEEP_ROWS
 
     def _expire(self, connection: Connection, now: datetime) -> list[Message]:
         by_name = {d.name: d for d in self._destinations}
-        expired = lines.expire(connection, now)
+        expired = upkeep.expire(connection, now)
         for message in expired:
             log.info("message.expired", message=message.id, destination=message.destination)
             if destination := by_name.get(message.destination):
@@ -299,7 +300,7 @@ class Worker:
         try:
             with connection.begin_nested():
                 [standing] = destination.look_up(connection, [message])
-                done = (message, standing, Rejected(lines.TOO_LATE), State.DEAD)
+                done = (message, standing, Rejected(upkeep.TOO_LATE), State.DEAD)
                 destination.record(connection, [done], now)
         except UNAVAILABLE:
             raise

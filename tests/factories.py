@@ -11,8 +11,8 @@ from typing import Any
 from bridge.calendar.event import CalendarEvent
 from bridge.database import Database
 from bridge.message import Message, NewMessage
+from bridge.outbox.claim import Call
 from bridge.outbox.enqueue import Accepted, Request, Subject, store
-from bridge.outbox.lines import Call
 from bridge.outbox.tables import key_of
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)

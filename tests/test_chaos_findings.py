@@ -16,7 +16,7 @@ from test_worker import EVENTS, Upstream, accept, assert_all_is_over, settled, s
 
 from bridge import worker as worker_module
 from bridge.database import Database
-from bridge.outbox import lines
+from bridge.outbox import upkeep
 from bridge.worker import Worker
 
 AT_ONCE = timedelta(0)
@@ -84,7 +84,7 @@ class TestClaimsThatNobodyMakes:
         self, outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """`can't start new thread` comes between the claim's commit and the call."""
-        monkeypatch.setattr(lines, "STALE_AFTER", timedelta(seconds=0.3))
+        monkeypatch.setattr(upkeep, "STALE_AFTER", timedelta(seconds=0.3))
         monkeypatch.setattr(worker_module, "HEARTBEAT_EVERY", 0.05)
         upstream = Upstream()
         upstream.let_go.set()

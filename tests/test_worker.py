@@ -23,7 +23,7 @@ from bridge.database import Database, clock
 from bridge.destinations import Destination, configured
 from bridge.ledger.events import Change, Place, Standing, record, standings
 from bridge.message import Delivered, Message, NewMessage, Outcome, Retry, State
-from bridge.outbox import lines, states
+from bridge.outbox import claim, settle, states, upkeep
 from bridge.outbox.tables import messages, waiting
 from bridge.outbox.tables import workers as worker_rows
 from bridge.settings import Settings
@@ -36,7 +36,7 @@ EVENTS = "/v1/subscriptionevent"
 
 @pytest.fixture(autouse=True)
 def _without_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "BACK_OFF_FIRST", 0.01)
+    monkeypatch.setattr(settle, "BACK_OFF_FIRST", 0.01)
     monkeypatch.setattr(worker_module, "POLL_EVERY", 0.01)
     monkeypatch.setattr(worker_module, "DATABASE_GONE_WAIT", 0.02)
 
@@ -830,7 +830,7 @@ class TestHeartbeats:
         self, outbox: Outbox, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """One worker stalls with a call in flight; another takes over and delivers; then the answer comes."""
-        monkeypatch.setattr(lines, "STALE_AFTER", timedelta(seconds=1))
+        monkeypatch.setattr(upkeep, "STALE_AFTER", timedelta(seconds=1))
         monkeypatch.setattr(worker_module, "HEARTBEAT_EVERY", 0.05)
         stalled_database, slow, quick = Failing(database), Upstream(), Upstream()
         quick.let_go.set()
@@ -859,7 +859,7 @@ class TestADatabaseThatGoesAway:
     def test_an_outage_longer_than_a_silence_does_not_make_known_outcomes_uncertain(
         self, outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lines, "STALE_AFTER", timedelta(seconds=0.1))
+        monkeypatch.setattr(upkeep, "STALE_AFTER", timedelta(seconds=0.1))
         upstream, failing = Upstream(), Failing(database)
         accept(outbox, a_message())
         with running(failing, [upstream]):
@@ -878,7 +878,7 @@ class TestADatabaseThatGoesAway:
     def test_writes_that_fail_before_and_after_their_commit_lose_nothing_and_keep_the_order(
         self, outbox: Outbox, database: Database, rokt: SandboxUnderTest, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lines, "STALE_AFTER", timedelta(seconds=1))
+        monkeypatch.setattr(upkeep, "STALE_AFTER", timedelta(seconds=1))
         monkeypatch.setattr(worker_module, "HEARTBEAT_EVERY", 0.05)
         failing = Failing(database)
         fails = dict.fromkeys((3, 9, 17), "before") | dict.fromkeys((5, 12, 20), "after")
@@ -936,7 +936,7 @@ def test_what_several_destinations_settle_is_locked_at_once(
     worker = Worker(database, destinations, DAY)
     with database.write() as connection:
         now = clock(connection)
-        calls = [lines.claim(connection, "w-1", one.name, 1, now)[0] for one in destinations]
+        calls = [claim.claim(connection, "w-1", one.name, 1, now)[0] for one in destinations]
     locked: list[set[int]] = []
     monkeypatch.setattr(worker_module, "lock_keys", lambda connection, keys: locked.append(set(keys)))
 

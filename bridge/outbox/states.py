@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import upsert
 from bridge.message import Delivered, Rejected, Retry, Uncertain
-from bridge.outbox.lines import Result
+from bridge.outbox.settle import Result
 from bridge.outbox.tables import destination_states, waiting
 
 OPEN, CLOSED = "open", "closed"

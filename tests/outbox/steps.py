@@ -13,9 +13,10 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import Database, upsert
 from bridge.message import Delivered, Message, NewMessage, Outcome, State
-from bridge.outbox import lines, replay
+from bridge.outbox import claim, replay, settle, upkeep
+from bridge.outbox.claim import Call
 from bridge.outbox.enqueue import Accepted, Request
-from bridge.outbox.lines import Call, Result, Settled
+from bridge.outbox.settle import Result, Settled
 from bridge.outbox.tables import attempts, calls, messages, waiting, workers
 
 DESTINATION = "rokt_calendar"
@@ -34,14 +35,14 @@ class Outbox:
         self, limit: int = 100, *, worker: str = "w-1", now: datetime = NOON, **options: Any
     ) -> list[Call]:
         with self.database.write() as connection:
-            return lines.claim(connection, worker, DESTINATION, limit, now, **options)
+            return claim.claim(connection, worker, DESTINATION, limit, now, **options)
 
     def settle(
         self, done: Call | Sequence[Call], outcome: Outcome = TAKEN, *, now: datetime = NOON
     ) -> Settled:
         its_calls = [done] if isinstance(done, Call) else done
         with self.database.write() as connection:
-            return lines.settle(connection, [Result(call, outcome) for call in its_calls], now, DAY)
+            return settle.settle(connection, [Result(call, outcome) for call in its_calls], now, DAY)
 
     def deliver(self, count: int = 1, *, now: datetime = NOON) -> None:
         """Claim and settle what may leave, one message at a time."""
@@ -55,11 +56,11 @@ class Outbox:
 
     def take_over(self, now: datetime) -> int:
         with self.database.write() as connection:
-            return lines.take_over(connection, now)
+            return upkeep.take_over(connection, now)
 
     def expire(self, now: datetime) -> list[Message]:
         with self.database.write() as connection:
-            return lines.expire(connection, now)
+            return upkeep.expire(connection, now)
 
     def replay(self, message_id: str, *, force: bool = False, now: datetime = NOON) -> State:
         with self.database.read() as connection:

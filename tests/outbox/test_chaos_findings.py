@@ -10,8 +10,9 @@ from outbox.steps import DAY, DESTINATION, Outbox
 
 from bridge.database import Database
 from bridge.message import Delivered, Outcome, Retry
-from bridge.outbox import lines, states
-from bridge.outbox.lines import Call, Result
+from bridge.outbox import settle, states, upkeep
+from bridge.outbox.claim import Call
+from bridge.outbox.settle import Result
 from bridge.outbox.states import CLOSED, OPEN, Gate
 
 SECOND = timedelta(seconds=1)
@@ -67,7 +68,7 @@ class TestManyTriesInAShortTime:
 
 
 def _wait(call: Call) -> timedelta:
-    _, due_at, _ = lines.ending_of(Result(call, BUSY), NOON, DAY)
+    _, due_at, _ = settle.ending_of(Result(call, BUSY), NOON, DAY)
     assert due_at is not None
     return due_at - NOON
 
@@ -104,7 +105,7 @@ def outbox(database: Database) -> Outbox:
 
 def _send_last_again(outbox: Outbox, line: int, now: datetime) -> None:
     with outbox.database.write() as connection:
-        lines.send_last_again(connection, [line], now)
+        upkeep.send_last_again(connection, [line], now)
 
 
 def _refused(account: str) -> Retry:

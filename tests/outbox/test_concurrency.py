@@ -16,10 +16,10 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import Database, clock
 from bridge.message import Rejected, State
-from bridge.outbox import enqueue, lines, replay
+from bridge.outbox import claim, enqueue, replay, settle, upkeep
 from bridge.outbox.enqueue import Inbox, store
-from bridge.outbox.lines import Result
 from bridge.outbox.retention import forget_old
+from bridge.outbox.settle import Result
 from bridge.outbox.tables import latest, messages, repeats
 
 Step = Callable[[Connection], Any]
@@ -50,7 +50,7 @@ def overlap(database: Database, first: Step, other: Database, second: Step, *, p
 
 
 def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (enqueue, lines, replay):
+    for module in (enqueue, settle, upkeep, replay):
         monkeypatch.setattr(module, "lock_keys", lambda connection, keys: None)
 
 
@@ -69,15 +69,15 @@ class Line:
     def in_flight(self) -> Step:
         self.outbox.accept(a_message())
         calls = self.outbox.claim()
-        return lambda connection: lines.settle(connection, [Result(calls[0], TAKEN)], NOON, DAY)
+        return lambda connection: settle.settle(connection, [Result(calls[0], TAKEN)], NOON, DAY)
 
     def expired(self) -> Step:
         self.outbox.accept(a_message(expires_at=NOON))
-        return lambda connection: lines.expire(connection, NOON)
+        return lambda connection: upkeep.expire(connection, NOON)
 
     def waiting(self) -> Step:
         self.outbox.accept(a_message())
-        return lambda connection: lines.claim(connection, "w-2", DESTINATION, 10, NOON)
+        return lambda connection: claim.claim(connection, "w-2", DESTINATION, 10, NOON)
 
     def replaying(self, connection: Connection) -> None:
         found = replay.settled(connection, self.dead.ids[0])
@@ -198,7 +198,7 @@ class TestTwoTransactionsAtOnce:
         claimed: list[int] = []
 
         def claiming(connection: Connection) -> None:
-            claimed.extend(c.message.seq for c in lines.claim(connection, "w", DESTINATION, 4, NOON))
+            claimed.extend(c.message.seq for c in claim.claim(connection, "w", DESTINATION, 4, NOON))
 
         has_waited = overlap(
             database, claiming, other, claiming, patience=10 if not database.is_sqlite else 0.1
@@ -276,7 +276,7 @@ class TestWithoutTheLock:
         def settle_and_claim(connection: Connection) -> None:
             accepting(connection)
             settling(connection)
-            left.extend(c.message.seq for c in lines.claim(connection, "w-2", DESTINATION, 1, NOON))
+            left.extend(c.message.seq for c in claim.claim(connection, "w-2", DESTINATION, 1, NOON))
 
         overlap(database, accepting, other, settle_and_claim, patience=10)
 
@@ -336,7 +336,7 @@ class _Run:
         while self._left > 0:
             with database.write() as connection:
                 now = clock(connection)
-                claimed = lines.claim(connection, worker, DESTINATION, 3, now)
+                claimed = claim.claim(connection, worker, DESTINATION, 3, now)
             if not claimed:
                 continue
             with self._lock:
@@ -345,7 +345,7 @@ class _Run:
                 for call in claimed:
                     self.sent.setdefault(call.message.line, []).append(call.message.seq)
             with database.write() as connection:
-                lines.settle(connection, [Result(call, TAKEN) for call in claimed], now, DAY)
+                settle.settle(connection, [Result(call, TAKEN) for call in claimed], now, DAY)
                 assert faults(connection) == []
                 with self._lock:
                     self._in_flight -= {call.message.line for call in claimed}

@@ -11,8 +11,8 @@ from factories import NOON, a_call, a_message, line_with, title_of
 from outbox.steps import DAY, DESTINATION, TAKEN, Outbox
 
 from bridge.message import Delivered, Rejected, Retry, Skipped, State, Uncertain
-from bridge.outbox import lines
-from bridge.outbox.lines import BACK_OFF_MOST, Result, back_off, ending_of
+from bridge.outbox import claim, settle, upkeep
+from bridge.outbox.settle import BACK_OFF_MOST, Result, back_off, ending_of
 from bridge.outbox.tables import waiting
 
 SECOND = timedelta(seconds=1)
@@ -103,8 +103,8 @@ class TestClaim:
         outbox.accept(*five(account_code="shut"), *five(account_code="open"), now=NOON + DAY)
 
         with outbox.database.write() as connection:
-            [call] = lines.claim_of_account(connection, "w-1", DESTINATION, "shut", NOON)
-            assert lines.claim_of_account(connection, "w-1", DESTINATION, "none", NOON) == []
+            [call] = claim.claim_of_account(connection, "w-1", DESTINATION, "shut", NOON)
+            assert claim.claim_of_account(connection, "w-1", DESTINATION, "none", NOON) == []
 
         assert call.message.account_code == "shut"
 
@@ -113,7 +113,7 @@ class TestClaim:
 
         def is_any_due(now: Any) -> bool:
             with outbox.database.read() as connection:
-                return lines.is_any_due(connection, DESTINATION, now)
+                return claim.is_any_due(connection, DESTINATION, now)
 
         assert [is_any_due(NOON - SECOND), is_any_due(NOON)] == [False, True]
         outbox.claim()
@@ -125,7 +125,7 @@ class TestClaim:
         claimed = outbox.claim()
 
         with outbox.database.write() as connection:
-            lines.give_back(connection, claimed)
+            claim.give_back(connection, claimed)
 
         assert outbox.message(accepted.ids[0]) == before
         assert outbox.calls() == []
@@ -254,7 +254,7 @@ class TestSettle:
         results = [Result(call, outcome) for call, outcome in zip(claimed, outcomes, strict=True)]
 
         with outbox.database.write() as connection:
-            lines.settle(connection, results, NOON, DAY)
+            settle.settle(connection, results, NOON, DAY)
 
         assert outbox.states() == ["delivered", "retrying", "dead", "skipped", "retrying"]
         assert len(outbox.waiting()) == 2
@@ -290,7 +290,7 @@ class TestSettle:
         outbox.accept(a_message())
         outbox.settle(outbox.claim(), Delivered(202, "x" * 60_000))
 
-        assert [len(row.answer) for row in outbox.attempts()] == [lines.ANSWER_KEPT]
+        assert [len(row.answer) for row in outbox.attempts()] == [settle.ANSWER_KEPT]
 
     @pytest.mark.parametrize("bad", ["nul \x00", "half \ud800"], ids=["nul", "surrogate"])
     def test_an_answer_that_no_database_holds_does_not_stop_the_settling(
@@ -302,7 +302,7 @@ class TestSettle:
 
         with outbox.database.write() as connection:
             results = [Result(call, outcome) for call, outcome in zip(claimed, outcomes, strict=True)]
-            lines.settle(connection, results, NOON, DAY)
+            settle.settle(connection, results, NOON, DAY)
 
         assert outbox.states() == ["delivered", "dead", "retrying", "retrying", "skipped"]
         assert outbox.message(accepted[1].ids[0]).reason == f"{bad[:-1]}\N{REPLACEMENT CHARACTER}"
@@ -325,7 +325,7 @@ class TestTheFence:
         outbox.accept(a_message(user_id="lost"), a_message(user_id="ours"))
         lost, ours = outbox.claim()
         with outbox.database.write() as connection:
-            lines.give_back(connection, [lost])
+            claim.give_back(connection, [lost])
 
         settled = outbox.settle([lost, ours])
 
@@ -336,7 +336,7 @@ class TestTheFence:
         outbox.accept(a_message())
         [early] = outbox.claim(worker="w-1")
         with outbox.database.write() as connection:
-            lines.give_back(connection, [early])
+            claim.give_back(connection, [early])
         [late] = outbox.claim(worker="w-2")
 
         outbox.settle(early, Rejected("no", 400))
@@ -443,7 +443,7 @@ class TestExpiry:
     def test_one_sweep_takes_a_bounded_number(self, outbox: Outbox) -> None:
         outbox.accept(*(a_message(user_id=f"u-{n}", expires_at=NOON) for n in range(70)))
 
-        assert [len(outbox.expire(NOON)) for _ in range(3)] == [lines.SWEEP_ROWS, 6, 0]
+        assert [len(outbox.expire(NOON)) for _ in range(3)] == [upkeep.SWEEP_ROWS, 6, 0]
 
     def test_what_never_expires_stays(self, outbox: Outbox) -> None:
         outbox.accept(a_message())
@@ -454,7 +454,7 @@ class TestExpiry:
 def test_a_read_of_what_is_due_goes_by_its_index(outbox: Outbox) -> None:
     """Its cost must not grow with what waits."""
     order = (waiting.c.priority, waiting.c.due_at, waiting.c.seq)
-    query = sa.select(waiting.c.seq).where(*lines._due(DESTINATION, NOON)).order_by(*order).limit(32)
+    query = sa.select(waiting.c.seq).where(*claim._due(DESTINATION, NOON)).order_by(*order).limit(32)
     with outbox.database.write() as connection:
         text = query.compile(connection, compile_kwargs={"literal_binds": True})
         if outbox.database.is_sqlite:

@@ -11,7 +11,7 @@ from outbox.steps import DAY, Outbox, ids
 
 from bridge.errors import InvalidPayload
 from bridge.message import Delivered, Rejected, Retry, Skipped, State, Uncertain
-from bridge.outbox import lines, replay
+from bridge.outbox import replay, upkeep
 
 REFUSED = Rejected("answered 400", 400)
 
@@ -298,7 +298,7 @@ def test_the_last_of_a_line_goes_once_more_after_a_late_answer(outbox: Outbox) -
     line = outbox.message(last).line
 
     with outbox.database.write() as connection:
-        again = lines.send_last_again(connection, [line, line], NOON + DAY)
+        again = upkeep.send_last_again(connection, [line, line], NOON + DAY)
 
     row = outbox.message(last)
     assert [message.id for message in again] == [last]

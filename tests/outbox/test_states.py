@@ -13,7 +13,7 @@ from outbox.steps import DESTINATION, TAKEN, Outbox
 from bridge.database import Database
 from bridge.message import Delivered, Outcome, Rejected, Retry, Skipped, Uncertain
 from bridge.outbox import states
-from bridge.outbox.lines import Result
+from bridge.outbox.settle import Result
 from bridge.outbox.states import CLOSED, OPEN, DestinationState, Gate
 
 SECOND = timedelta(seconds=1)

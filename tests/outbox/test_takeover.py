@@ -9,9 +9,9 @@ from factories import NOON, a_message, line_with, title_of
 from outbox.steps import TAKEN, Outbox, ids
 
 from bridge.message import Delivered, Rejected, Retry, State
-from bridge.outbox import lines
-from bridge.outbox.lines import STALE_AFTER, WORKER_LOST
+from bridge.outbox import upkeep
 from bridge.outbox.tables import workers
+from bridge.outbox.upkeep import STALE_AFTER, WORKER_LOST
 
 MOMENT = timedelta(milliseconds=1)
 STALE = NOON + STALE_AFTER + MOMENT
@@ -150,7 +150,7 @@ class TestALateWorker:
         outbox.deliver(2, now=STALE)
 
         with outbox.database.write() as connection:
-            again = lines.send_last_again(connection, [late.message.line], STALE)
+            again = upkeep.send_last_again(connection, [late.message.line], STALE)
 
         assert [message.id for message in again] == [accepted[1]]
         assert outbox.states() == ["delivered", "retrying"]
@@ -167,7 +167,7 @@ class TestALateWorker:
         outbox.deliver(now=STALE)
 
         with outbox.database.write() as connection:
-            assert lines.send_last_again(connection, [late.message.line], STALE) == []
+            assert upkeep.send_last_again(connection, [late.message.line], STALE) == []
 
         assert outbox.states() == ["delivered", "accepted"]
 
@@ -177,7 +177,7 @@ class TestALateWorker:
         outbox.settle(call, Rejected("answered 400", 400))
 
         with outbox.database.write() as connection:
-            assert lines.send_last_again(connection, [call.message.line], STALE) == []
+            assert upkeep.send_last_again(connection, [call.message.line], STALE) == []
 
         assert outbox.states() == [State.DEAD]
 
@@ -189,6 +189,6 @@ class TestALateWorker:
         outbox.settle(call)
 
         with outbox.database.write() as connection:
-            [message] = lines.send_last_again(connection, [call.message.line], STALE)
+            [message] = upkeep.send_last_again(connection, [call.message.line], STALE)
 
         assert message.progress == {}

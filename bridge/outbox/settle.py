@@ -1,0 +1,167 @@
+"""Settles calls: what came of them is written, only while they are still ours, and the next of a line goes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bridge.message import Delivered, Outcome, Rejected, Retry, Skipped, State, Uncertain
+from bridge.outbox.claim import Call
+from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, leave, read
+from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting
+
+ANSWER_KEPT = 2000  # characters of the upstream's answer that stay with an attempt
+BACK_OFF_FIRST = 1.0  # seconds
+BACK_OFF_MOST = 15 * 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    call: Call
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What settling changed: `final` has the messages that ended, with their state."""
+
+    final: tuple[tuple[Result, State], ...]
+    late: tuple[Result, ...]
+
+
+def settle(connection: Connection, results: Sequence[Result], now: datetime, retry_for: timedelta) -> Settled:
+    """Write what came of calls, only for those that are still ours, and let the next of each line go."""
+    lock_keys(connection, (r.call.message.line for r in results))
+    ours = _fence(connection, results)
+    kept = [r for r in results if r.call.id in ours]
+    endings = [(r, ending_of(r, now, retry_for)) for r in kept]
+    _write_attempts(connection, kept, now)
+    _write_messages(connection, endings, now)
+    final = [(r, state) for r, (state, _due_at, _reason) in endings if _due_at is None]
+    promoted = leave(connection, [r.call.message for r, _ in final])
+    in_place = {r.call.message.line: r.call.message.seq for r, state in final if state in IN_PLACE}
+    _supersede(connection, promoted, in_place, now)
+    again = [
+        {"its_seq": r.call.message.seq, "its_due_at": due} for r, (_, due, _) in endings if due is not None
+    ]
+    if again:
+        connection.execute(
+            sa.update(waiting)
+            .where(waiting.c.seq == sa.bindparam("its_seq"))
+            .values(call_id=None, due_at=sa.bindparam("its_due_at")),
+            again,
+        )
+    connection.execute(sa.delete(calls).where(calls.c.id.in_([r.call.id for r in results])))
+    return Settled(tuple(final), tuple(r for r in results if r.call.id not in ours))
+
+
+def ending_of(
+    result: Result, now: datetime, retry_for: timedelta
+) -> tuple[State, datetime | None, str | None]:
+    """State, when it is due again (None: it has ended), reason."""
+    outcome, message = result.outcome, result.call.message
+    match outcome:
+        case Delivered(progress=None):
+            return State.DELIVERED, None, None
+        case Delivered():
+            return State.RETRYING if message.first_failed_at else State.ACCEPTED, now, None
+        case Skipped(reason):
+            return State.SKIPPED, None, reason
+        case Rejected(reason=reason):
+            return State.DEAD, None, reason
+        case Retry(reason=reason) | Uncertain(reason=reason):
+            failing_for = now - (message.first_failed_at or now)
+            if failing_for >= retry_for:
+                return State.DEAD, None, f"tried for {retry_for}: {reason}"
+            asked = outcome.wait if isinstance(outcome, Retry) else None
+            # Probes, and a destination that opens again and again, make many tries in a short time. Those must
+            # not make its line wait for minutes once the upstream is well.
+            tries = min(message.tries, int(failing_for.total_seconds()).bit_length() + 1)
+            return State.RETRYING, now + back_off(tries, asked), reason
+
+
+def back_off(tries: int, asked: float | None = None) -> timedelta:
+    """Full jitter from one second, doubling to a quarter of an hour; never before the upstream asked."""
+    most = min(BACK_OFF_MOST, BACK_OFF_FIRST * 2 ** min(tries, 20))
+    return timedelta(seconds=max(random.uniform(0, most), asked or 0))  # noqa: S311  jitter, no secret
+
+
+def _fence(connection: Connection, results: Sequence[Result]) -> set[str]:
+    ids = [r.call.id for r in results]
+    query = sa.select(waiting.c.call_id).where(waiting.c.call_id.in_(ids)).with_for_update()
+    return set(connection.scalars(query))
+
+
+def _write_attempts(connection: Connection, results: Sequence[Result], now: datetime) -> None:
+    rows = [
+        {
+            "seq": r.call.message.seq,
+            "at": now - timedelta(milliseconds=o.ms),
+            "status": getattr(o, "status", None),
+            "ms": o.ms,
+            "answer": (getattr(o, "answer", "") or getattr(o, "reason", ""))[:ANSWER_KEPT],
+        }
+        for r in results
+        if not isinstance(o := r.outcome, Skipped) and not (isinstance(o, Rejected) and o.status is None)
+    ]
+    if rows:
+        connection.execute(sa.insert(attempts), rows)
+
+
+def _write_messages(
+    connection: Connection,
+    endings: Sequence[tuple[Result, tuple[State, datetime | None, str | None]]],
+    now: datetime,
+) -> None:
+    rows = []
+    for result, (state, due_at, reason) in endings:
+        message, outcome = result.call.message, result.outcome
+        has_failed = isinstance(outcome, Retry | Uncertain)
+        progress = getattr(outcome, "progress", None)
+        rows.append(
+            {
+                "its_seq": message.seq,
+                "its_state": state,
+                "its_reason": reason,
+                "its_settled_at": now if due_at is None else None,
+                "its_first_failed_at": message.first_failed_at or (now if has_failed else None),
+                "its_tries": message.tries + has_failed,
+                "its_was_uncertain": message.was_uncertain or isinstance(outcome, Uncertain),
+                "its_progress": dict(message.progress) | dict(progress or {}) or None,
+            }
+        )
+    if rows:
+        changed = (
+            "state",
+            "reason",
+            "settled_at",
+            "first_failed_at",
+            "tries",
+            "was_uncertain",
+            "progress",
+        )
+        connection.execute(
+            sa.update(messages)
+            .where(messages.c.seq == sa.bindparam("its_seq"))
+            .values({name: sa.bindparam(f"its_{name}") for name in changed}),
+            rows,
+        )
+
+
+def _supersede(
+    connection: Connection, promoted: Sequence[tuple[int, int]], in_place: Mapping[int, int], now: datetime
+) -> None:
+    """A replay that came while a later one was in flight stood behind it, and is out of date once that stands."""
+    while older := [seq for seq, line in promoted if seq < in_place.get(line, 0)]:
+        overtaken = [message for message in read(connection, older) if not message.progress.get(FORCED)]
+        connection.execute(
+            sa.update(messages)
+            .where(messages.c.seq.in_([message.seq for message in overtaken]))
+            .values(state=State.SUPERSEDED, settled_at=now, reason=OVERTAKEN)
+        )
+        promoted = leave(connection, overtaken)

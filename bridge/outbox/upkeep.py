@@ -1,0 +1,103 @@
+"""Looks after the lines: frees the calls of silent workers, ends what is too late, sends again what was overtaken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bridge.message import Message, State
+from bridge.outbox.lines import enter, leave, read
+from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting, workers
+
+STALE_AFTER = timedelta(seconds=20)  # four missed heartbeats
+SWEEP_ROWS = 64
+TOO_LATE = "too late"
+WORKER_LOST = "the worker that sent this was not heard of again"
+# Of a delivered message that goes again: its deadline and its failures were met before.
+_ONCE_MORE = {
+    "state": State.RETRYING,
+    "was_uncertain": True,
+    "progress": None,
+    "expires_at": None,
+    "first_failed_at": None,
+    "tries": 0,
+}
+
+
+def take_over(connection: Connection, now: datetime) -> int:
+    """Free the calls of workers not heard of: nobody knows what became of them. Returns how many."""
+    silent = list(
+        connection.scalars(
+            sa.select(workers.c.id)
+            .where(workers.c.heartbeat_at < now - STALE_AFTER)
+            .with_for_update(skip_locked=True)
+        )
+    )
+    if silent:
+        connection.execute(sa.delete(workers).where(workers.c.id.in_(silent)))
+    # Not only theirs: a worker may have been forgotten while its last claim was under way.
+    nobodys = calls.c.worker_id.not_in(sa.select(workers.c.id))
+    lost = list(connection.scalars(sa.select(calls.c.id).where(nobodys)))
+    if lost:
+        freed = sa.update(waiting).where(waiting.c.call_id.in_(lost)).values(call_id=None, due_at=now)
+        seqs = list(connection.scalars(freed.returning(waiting.c.seq)))
+        connection.execute(
+            sa.update(messages)
+            .where(messages.c.seq.in_(seqs))
+            .values(
+                state=State.RETRYING,
+                was_uncertain=True,
+                tries=messages.c.tries + 1,
+                first_failed_at=sa.func.coalesce(messages.c.first_failed_at, now),
+                reason=WORKER_LOST,
+            )
+        )
+        if seqs:
+            told = [{"seq": seq, "at": now, "status": None, "ms": 0, "answer": WORKER_LOST} for seq in seqs]
+            connection.execute(sa.insert(attempts), told)
+        connection.execute(sa.delete(calls).where(calls.c.id.in_(lost)))
+    return len(lost)
+
+
+def send_last_again(connection: Connection, lines: Iterable[int], now: datetime) -> list[Message]:
+    """A late answer of a call that was taken over may have overtaken newer ones: the last goes once more.
+
+    Where something of the line still waits, that is the last word. Returns the messages that go again.
+    """
+    again = []
+    for line in sorted(set(lines)):
+        if connection.scalar(sa.select(waiting.c.seq).where(waiting.c.line == line).limit(1)) is not None:
+            continue
+        last = connection.scalar(
+            sa.select(sa.func.max(messages.c.seq)).where(
+                messages.c.line == line, messages.c.state == State.DELIVERED
+            )
+        )
+        if last is not None:
+            again += [(last, line)]
+    for seq, _line in again:
+        enter(connection, seq, now, _ONCE_MORE)
+    return read(connection, [seq for seq, _ in again])
+
+
+def expire(connection: Connection, now: datetime) -> list[Message]:
+    """What has not left by its `expires` is dead; at most 64 of them, which are returned."""
+    overdue = sa.and_(waiting.c.expires_at <= now, waiting.c.call_id.is_(None))
+    found = connection.execute(
+        sa.select(waiting.c.seq, waiting.c.line).where(overdue).limit(SWEEP_ROWS)
+    ).all()
+    if not found:
+        return []
+    lock_keys(connection, (row.line for row in found))
+    still = sa.select(waiting.c.seq).where(waiting.c.seq.in_([row.seq for row in found]), overdue)
+    gone = read(connection, list(connection.scalars(still.with_for_update(skip_locked=True))))
+    connection.execute(
+        sa.update(messages)
+        .where(messages.c.seq.in_([m.seq for m in gone]))
+        .values(state=State.DEAD, settled_at=now, reason=TOO_LATE)
+    )
+    leave(connection, gone)
+    return gone
