@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,19 +56,27 @@ def leave(connection: Connection, gone: Sequence[Message]) -> list[tuple[int, in
 
 def _promote(connection: Connection, lines: set[int]) -> list[tuple[int, int]]:
     """Make the first of each line that has no head its head."""
-    headed = set(
-        connection.scalars(sa.select(waiting.c.line).where(waiting.c.line.in_(lines), waiting.c.is_head))
-    )
-    firsts = (
-        sa.select(sa.func.min(waiting.c.seq))
-        .where(waiting.c.line.in_(lines - headed))
-        .group_by(waiting.c.line)
-    )
-    if not lines - headed:
-        return []
-    promoted = sa.update(waiting).where(waiting.c.seq.in_(firsts)).values(is_head=True)
-    rows = connection.execute(promoted.returning(waiting.c.seq, waiting.c.line))
-    return [(row.seq, row.line) for row in rows]
+    dialect = connection.dialect.name
+    asked = sorted(lines) if dialect == "postgresql" else json.dumps(sorted(lines))
+    rows = connection.execute(_first_and_head(dialect), {"lines": asked})
+    promoted = [(row.first, row.line) for row in rows if row.first is not None and row.head is None]
+    if promoted:
+        firsts = waiting.c.seq.in_([seq for seq, _ in promoted])
+        connection.execute(sa.update(waiting).where(firsts).values(is_head=True))
+    return promoted
+
+
+@cache
+def _first_and_head(dialect: str) -> sa.Select[Any]:
+    """Two steps of an index for each line, however many wait in it; grouping would read them all."""
+    asked: sa.ColumnElement[int]
+    if dialect == "postgresql":
+        asked = sa.func.unnest(sa.bindparam("lines", type_=sa.ARRAY(sa.BigInteger))).column_valued("asked")
+    else:
+        asked = sa.func.json_each(sa.bindparam("lines")).table_valued("value").c.value
+    first = sa.select(sa.func.min(waiting.c.seq)).where(waiting.c.line == asked).scalar_subquery()
+    head = sa.select(waiting.c.seq).where(waiting.c.line == asked, waiting.c.is_head).scalar_subquery()
+    return sa.select(asked.label("line"), first.label("first"), head.label("head"))
 
 
 def read(connection: Connection, seqs: Sequence[int]) -> list[Message]:

@@ -72,8 +72,9 @@ def send_last_again(connection: Connection, lines: Iterable[int], now: datetime)
         if connection.scalar(sa.select(waiting.c.seq).where(waiting.c.line == line).limit(1)) is not None:
             continue
         last = connection.scalar(
+            # By the line: SQLite would read all that was ever delivered, by the index on states.
             sa.select(sa.func.max(messages.c.seq)).where(
-                messages.c.line == line, messages.c.state == State.DELIVERED
+                messages.c.line == line, sa.func.coalesce(messages.c.state, "") == State.DELIVERED
             )
         )
         if last is not None:
@@ -87,7 +88,10 @@ def expire(connection: Connection, now: datetime) -> list[Message]:
     """What has not left by its `expires` is dead; at most 64 of them, which are returned."""
     overdue = sa.and_(waiting.c.expires_at <= now, waiting.c.call_id.is_(None))
     found = connection.execute(
-        sa.select(waiting.c.seq, waiting.c.line).where(overdue).limit(SWEEP_ROWS)
+        sa.select(waiting.c.seq, waiting.c.line)
+        .where(overdue)
+        .order_by(waiting.c.expires_at)
+        .limit(SWEEP_ROWS)
     ).all()
     if not found:
         return []
