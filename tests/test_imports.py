@@ -17,18 +17,21 @@ PARTS: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
     "log": set(),
-    "database": set(),
+    "rows": set(),
+    "database": {"rows"},
     "schema": EVERYBODY | {"database", "outbox"},
-    "outbox": EVERYBODY | {"database"},
-    "ledger": EVERYBODY | {"database"},
+    "outbox": EVERYBODY | {"database", "rows"},
+    "ledger": EVERYBODY | {"database", "rows"},
     "calendar": EVERYBODY | {"database"},
     "routes": EVERYBODY | {"calendar"},
+    "rendering": EVERYBODY | {"database", "routes", "outbox", "ledger"},  # web's, and that of a worker's jobs
     "upstream": EVERYBODY,
     "destinations": EVERYBODY
     | {"upstream", "ledger", "calendar"},  # the plan is a dry run's and a delivery's
     "offers": EVERYBODY | {"upstream"},
     "worker": EVERYBODY | {"database", "outbox", "destinations"},
-    "web": EVERYBODY | {"database", "schema", "routes", "calendar", "outbox", "ledger", "offers"},
+    "web": EVERYBODY
+    | {"database", "schema", "routes", "calendar", "outbox", "ledger", "offers", "rendering"},
     "console": EVERYBODY | {"database", "web", "routes", "calendar", "outbox", "ledger", "offers"},
     "sandbox": EVERYBODY | {"calendar"},
 }
@@ -46,6 +49,7 @@ PACKAGES = {
     "werkzeug": {"app", "web", "console", "sandbox", "cli"},
     "alembic": {"schema"},
     "sqlalchemy": {
+        "rows",
         "database",
         "schema",
         "outbox",

@@ -9,9 +9,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.database import upsert
 from bridge.ledger.tables import calendar_events, calendar_holders
 from bridge.message import Json
+from bridge.rows import upsert
 
 Place = tuple[str, str]  # account code, Rokt's eventId
 

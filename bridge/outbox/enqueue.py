@@ -14,16 +14,23 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.database import UNAVAILABLE, Database, clock, upsert
+from bridge.database import UNAVAILABLE, Database, clock
 from bridge.errors import DatabaseUnavailable
 from bridge.message import Json, NewMessage, State
 from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
+from bridge.rows import among, draw, insert, upsert
 
 GROUP_ROWS = 64
 GROUP_BYTES = 4 * 1024 * 1024
 CALLER_WAITS = 5.0  # seconds
 REPEAT_KNOWN_FOR = timedelta(days=7)
 SAME_AGAIN_WITHIN = timedelta(hours=1)
+
+_REPEATS = sa.select(repeats.c.key, repeats.c.ids).where(
+    among(repeats.c.key, "keys"), repeats.c.expires_at > sa.bindparam("now")
+)
+_LATEST = sa.select(latest).where(among(latest.c.subject, "subjects"))
+_HEADS = sa.select(waiting.c.line).where(among(waiting.c.line, "lines"), waiting.c.is_head)
 
 
 @dataclass(frozen=True)
@@ -188,18 +195,15 @@ class _Known:
         keys = {r.repeat_key for r in requests if r.repeat_key}
         self._repeats: dict[str, list[str]] = {}
         if keys:
-            query = sa.select(repeats.c.key, repeats.c.ids).where(
-                repeats.c.key.in_(keys), repeats.c.expires_at > now
-            )
-            self._repeats = {row.key: row.ids for row in connection.execute(query)}
+            found = connection.execute(_REPEATS, {"keys": list(keys), "now": now})
+            self._repeats = {row.key: row.ids for row in found}
         self._latest: dict[int, dict[str, object]] = {}
         if subjects:
-            query = sa.select(latest).where(latest.c.subject.in_(subjects))
-            self._latest = {row.subject: dict(row._mapping) for row in connection.execute(query)}
+            found = connection.execute(_LATEST, {"subjects": list(subjects)})
+            self._latest = {row.subject: dict(row._mapping) for row in found}
         self._lines: set[int] = set()
         if lines:
-            heads = sa.select(waiting.c.line).where(waiting.c.line.in_(lines), waiting.c.is_head)
-            self._lines = set(connection.scalars(heads))
+            self._lines = set(connection.scalars(_HEADS, {"lines": list(lines)}))
         self._rows: list[dict[str, object]] = []
         self._bodies: list[dict[str, object]] = []
         self._new_repeats: list[dict[str, object]] = []
@@ -277,13 +281,12 @@ class _Known:
     def write(self, connection: Connection) -> None:
         if self._rows:
             # The database draws the order, inside this transaction and under the keys' locks.
-            returning = sa.insert(messages).returning(messages.c.seq, sort_by_parameter_order=True)
-            order = list(connection.scalars(returning, self._rows))
+            order = draw(connection, messages, len(self._rows))
             stored = list(zip(order, self._rows, self._bodies, strict=True))
-            connection.execute(sa.insert(bodies), [{"seq": seq, **body} for seq, _, body in stored])
+            insert(connection, messages, [{"seq": seq, **row} for seq, row, _ in stored])
+            insert(connection, bodies, [{"seq": seq, **body} for seq, _, body in stored])
             queued = [self._wait(seq, row) for seq, row, _ in stored if row["state"] == State.ACCEPTED]
-            if queued:
-                connection.execute(sa.insert(waiting), queued)
+            insert(connection, waiting, queued)
         upsert(connection, repeats, self._new_repeats)
         upsert(connection, latest, list(self._new_latest.values()))
 

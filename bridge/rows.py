@@ -1,0 +1,165 @@
+"""Many rows in one statement, whose text is the same however many there are.
+
+PostgreSQL takes rows as one JSON value and keys as one array: a statement for each row is a round trip's work for
+each, and a list of values is another text, parsed and planned anew, for each length. SQLite has no way to travel and
+runs one short statement for each row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.ext.compiler import compiles
+
+Row = Mapping[str, Any]
+
+_NEXT_NUMBERS = sa.text(
+    "SELECT nextval(CAST(pg_get_serial_sequence(:table, 'seq') AS regclass)) FROM generate_series(1, :count)"
+)
+_LAST_NUMBER = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+
+
+def insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert rows, which all have the same columns."""
+    if rows:
+        statement = _insert(table, connection.dialect.name, tuple(rows[0]))
+        connection.execute(statement, _bound(connection.dialect, table, rows))
+
+
+def upsert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert rows, replacing those whose primary key is there; in the key's order, so that no two deadlock."""
+    if rows:
+        keys = _keys(table)
+        ordered = sorted(rows, key=lambda row: [row[key] for key in keys])
+        statement = _upsert(table, connection.dialect.name, tuple(rows[0]))
+        connection.execute(statement, _bound(connection.dialect, table, ordered))
+
+
+def update(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Give the rows with these primary keys their values, each its own."""
+    if not rows:
+        return
+    names, dialect = tuple(rows[0]), connection.dialect
+    if dialect.name == "postgresql":
+        connection.execute(_update_from(table, names), _bound(dialect, table, rows))
+    else:
+        its = [{f"its_{name}": row[name] for name in names} for row in rows]
+        connection.execute(_update(table, names), its)
+
+
+def draw(connection: Connection, table: sa.Table, count: int) -> list[int]:
+    """The next numbers of a table's own order, ascending. They are gone even if they are not used."""
+    if connection.dialect.name == "postgresql":
+        return list(connection.scalars(_NEXT_NUMBERS, {"table": table.name, "count": count}))
+    last = connection.scalar(_LAST_NUMBER, {"table": table.name}) or 0
+    return list(range(last + 1, last + 1 + count))
+
+
+def among(column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+    """`column` is one of the values that are bound as a list to `name`."""
+    values = sa.bindparam(name, type_=_Values(isinstance(column.type, sa.Integer)))
+    return _Among(column, values)
+
+
+class _Values(sa.types.TypeDecorator[Sequence[Any]]):
+    """A list of keys: an array, or JSON where there are none."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, are_numbers: bool) -> None:
+        super().__init__()
+        self.are_numbers = are_numbers
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(sa.Text())
+        return dialect.type_descriptor(sa.ARRAY(sa.BigInteger() if self.are_numbers else sa.Text()))
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        return list(value or ()) if dialect.name == "postgresql" else json.dumps(list(value or ()))
+
+
+class _Among(sa.sql.functions.FunctionElement[bool]):
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(_Among)
+def _among_json(element: _Among, compiler: Any, **options: Any) -> str:
+    column, values = (compiler.process(one, **options) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  a column and a placeholder
+
+
+@compiles(_Among, "postgresql")
+def _among_array(element: _Among, compiler: Any, **options: Any) -> str:
+    column, values = (compiler.process(one, **options) for one in element.clauses)
+    return f"{column} = ANY ({values})"
+
+
+def _bound(dialect: Dialect, table: sa.Table, rows: Sequence[Row]) -> Any:
+    if dialect.name != "postgresql":
+        return rows
+    write = [(name, _writer(table, name, dialect)) for name in rows[0]]
+    told = [{name: to_text(row[name]) if to_text else row[name] for name, to_text in write} for row in rows]
+    return {"rows": json.dumps(told, default=str, separators=(",", ":"))}
+
+
+@cache
+def _writer(table: sa.Table, name: str, dialect: Dialect) -> Callable[[Any], Any] | None:
+    kind = table.c[name].type
+    if not isinstance(kind, sa.types.TypeDecorator):
+        return None
+    return lambda value: kind.process_bind_param(value, dialect)
+
+
+def _recordset(table: sa.Table, names: tuple[str, ...]) -> Any:
+    rows = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON))
+    columns = [sa.column(name, table.c[name].type) for name in names]
+    return rows.table_valued(*columns, name="given").render_derived(with_types=True)
+
+
+@cache
+def _insert(table: sa.Table, dialect: str, names: tuple[str, ...]) -> Any:
+    statement = (postgresql_insert if dialect == "postgresql" else sqlite_insert)(table)
+    if dialect != "postgresql":
+        return statement
+    given = _recordset(table, names)
+    return statement.from_select(list(names), sa.select(*(given.c[name] for name in names)))
+
+
+@cache
+def _upsert(table: sa.Table, dialect: str, names: tuple[str, ...]) -> Any:
+    statement, keys = _insert(table, dialect, names), _keys(table)
+    changed: dict[str, Any] = {name: statement.excluded[name] for name in names if name not in keys}
+    if not changed:
+        return statement.on_conflict_do_nothing()
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+
+@cache
+def _update(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
+    keys = _keys(table)
+    its_row = (table.c[key] == sa.bindparam(f"its_{key}") for key in keys)
+    changed = {name: sa.bindparam(f"its_{name}") for name in names if name not in keys}
+    return sa.update(table).where(*its_row).values(changed)
+
+
+@cache
+def _update_from(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
+    given, keys = _recordset(table, names), _keys(table)
+    its_row = (table.c[key] == given.c[key] for key in keys)
+    return (
+        sa.update(table).where(*its_row).values({name: given.c[name] for name in names if name not in keys})
+    )
+
+
+def _keys(table: sa.Table) -> list[str]:
+    return [column.name for column in table.primary_key.columns]
