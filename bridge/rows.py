@@ -91,6 +91,9 @@ class _Among(sa.sql.functions.FunctionElement[bool]):
     type = sa.Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> _Among:
+        return self  # else SQLite gets `… IN (…) = 1`, for which it reads the whole table
+
 
 @compiles(_Among)
 def _among_json(element: _Among, compiler: Any, **options: Any) -> str:
