@@ -17,11 +17,10 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 bench: $(VENV)/dev.stamp
-	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python -m benchmarks
 
 chaos: $(VENV)/dev.stamp
-	$(BIN)/python -m chaos --database sqlite --seconds 600
-	$(BIN)/python -m chaos --database postgresql --seconds 600
+	$(BIN)/python -m chaos
 
 pins: $(VENV)/dev.stamp
 	cd requirements && ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header run.in -o ../requirements.txt

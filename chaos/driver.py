@@ -11,9 +11,8 @@ from collections import defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from processes import KEY
-
-KEYS = 40
+KEY = "test-key"  # of the bridge's callers
+HOT = 0.03  # share of the events that are of one key
 PAUSE = (0.1, 1.0)  # seconds before a repeat
 ANSWER_WITHIN = 10.0
 AGAIN = {0, 408, 429, 500, 502, 503, 504}
@@ -42,9 +41,11 @@ class Sent:
 class Driver:
     """A quarter of the keys deletes and creates again, a quarter does not wait for the answer before the next."""
 
-    def __init__(self, port: int, seed: int, rate: float) -> None:
+    def __init__(self, port: int, seed: str, rate: float, keys: int) -> None:
         self.sent: list[Sent] = []
-        self._port, self._rate = port, rate
+        self.taken: list[float] = []  # when each was taken first
+        self.rate = rate
+        self._port, self._keys = port, keys
         self._random = random.Random(f"driver-{seed}")
         self._random_of_replay = random.Random(f"replay-{seed}")
         self.replayed: set[str] = set()
@@ -62,12 +63,14 @@ class Driver:
         due = time.monotonic()
         while not self.stopping.is_set():
             self._next()
-            due += 1 / self._rate
+            due += 1 / self.rate
             time.sleep(max(0.0, due - time.monotonic()))
 
     def replay(self) -> None:
         """An operator who sends something again every second, wanted or not."""
         while not self.stopping.wait(1.0):
+            if not self.sent:
+                continue
             one = self._random_of_replay.choice(self.sent)
             if one.ids and self._random_of_replay.random() < 0.7:
                 near = [other for other in self.sent if other.key == one.key and other.ids]
@@ -86,7 +89,7 @@ class Driver:
         return sum(one.taken_at is None and not one.refusal for one in self.sent)
 
     def _next(self) -> None:
-        key = 0 if self._random.random() < 0.15 else self._random.randrange(KEYS)
+        key = 0 if self._random.random() < HOT else self._random.randrange(self._keys)
         number = self._numbers[key]
         self._numbers[key] += 1
         place = number % 12
@@ -130,7 +133,9 @@ class Driver:
             one.statuses.append(status)
             if status in (200, 202):
                 one.ids += answer.get("ids") or [answer["id"]]
-                one.taken_at = one.taken_at or time.monotonic()
+                if one.taken_at is None:
+                    one.taken_at = time.monotonic()
+                    self.taken.append(one.taken_at)
                 if not extra:
                     return
                 extra = False

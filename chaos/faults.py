@@ -1,207 +1,279 @@
-"""Kills, stops and terminates what the bridge runs on, one thing every few seconds, by a seed."""
+"""Kills, stops, ends and cuts off what the bridge runs on, one thing after the other, by a seed."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing, suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
-import sqlalchemy as sa
-from processes import Processes
+from chaos.databases import fill_disk, hold_writer, is_lock_held, terminate_connections
+from chaos.driver import Driver
+from chaos.place import Place
+from chaos.running import Running, Worker, children_of
+from chaos.upstream import Upstream
 
 END_WITHIN = 25.0  # seconds from a SIGTERM
-STOPPED_FOR = 25.0
+STOPPED_FOR = (21.0, 27.0)  # seconds; a worker that is silent for 20 is taken over
+STOPPED_WEB_FOR = 8.0
+HELD_FOR = (0.5, 6.0)  # a statement of the bridge waits for 3 (PostgreSQL) or 5 (SQLite)
+HELD_SHORT = (0.3, 1.5)
+DOWN_FOR = (0.0, 0.0, 1.0, 3.0, 12.0)
+FULL_RATE = 0.9  # of the arrival rate, over a second, counts as full
+MEASURED_FOR = 30.0
+
+# How often each, by weight. Of these a short run has those that are over in moments.
+SUDDEN = {"kill_web_child": 6, "kill_worker": 9, "kill_web_master": 1, "kill_web": 1, "end_worker": 3}
+SLOW = {"end_web": 1, "stop_worker": 1, "stop_web_child": 1, "kill_everything": 1}
+OF_SQLITE = {"hold_writer": 2, "fill_disk": 2}
+OF_POSTGRESQL = {"hold_writer": 2, "end_connections": 3, "restart_database": 1}
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A restart of the database: seconds until events were taken, and delivered, at the full rate again."""
+
+    mode: str
+    down_for: float
+    taken: float
+    delivered: float
 
 
 class Faults:
-    """`happened`: how often each; `violations`: what a process did that it must not."""
+    """`happened`: how often each. `violations`: what a process did that it must not. `too_slow`: what took too long.
 
-    def __init__(self, bridge: Processes, database: Any, seed: int) -> None:
+    `outages`: when nobody could write to the database; `stopped`: workers that slept, and when.
+    """
+
+    def __init__(
+        self,
+        bridge: Running,
+        place: Place,
+        driver: Driver,
+        upstream: Upstream,
+        seed: str,
+        *,
+        is_short: bool = False,
+    ) -> None:
         self.happened: Counter[str] = Counter()
         self.violations: list[str] = []
-        self.kills: list[tuple[float, str]] = []
-        self.over = threading.Event()
-        self._bridge, self._database = bridge, database
+        self.too_slow: list[str] = []
+        self.outages: list[tuple[float, float]] = []
+        self.stopped: list[tuple[int, float, float]] = []
+        self.recoveries: list[Recovery] = []
+        self._bridge, self._place = bridge, place
+        self._driver, self._upstream = driver, upstream
+        self._weights = SUDDEN | (OF_POSTGRESQL if place.server else OF_SQLITE) | ({} if is_short else SLOW)
+        self._pause = (0.1, 0.5) if is_short else (0.1, 0.7)
+        self._held_for = HELD_SHORT if is_short else HELD_FOR
         self._random = random.Random(f"faults-{seed}")
-        self._stopped: subprocess.Popen[bytes] | None = None
+        self._asleep: set[int] = set()
         self._beside: list[threading.Thread] = []
         self._began = time.monotonic()
 
     def run(self, until: float) -> None:
-        kinds: list[tuple[Callable[[], None], int]] = [
-            (self.kill_web, 2),
-            (self.kill_web_child, 3),
-            (self.end_web, 1),
-            (self.kill_worker, 5),
-            (self.end_worker, 3),
-            (self.stop_worker, 3),
-            (self.hold_writer, 2),
-            (self.stop_web_child, 1),
-            (self.kill_everything, 1),
-        ]
-        if self._database.server is not None:
-            kinds += [(self.restart_database, 2), (self.end_connections, 3), (self.hold_writer, 1)]
+        """Leaves the bridge with nothing stopped, held or armed, and all its workers."""
+        self._bridge.armed.touch()
+        names, weights = list(self._weights), list(self._weights.values())
         while time.monotonic() < until:
-            time.sleep(min(self._random.uniform(1, 3), max(0.0, until - time.monotonic())))
-            if time.monotonic() >= until:
-                break
+            time.sleep(self._random.uniform(*self._pause))
             self._look_after_workers()
-            do = self._random.choices([k for k, _ in kinds], [w for _, w in kinds])[0]
-            self._note(do.__name__)
-            do()
-        self.over.set()
+            name = self._random.choices(names, weights)[0]
+            self.happened[name] += 1
+            self._say(name)
+            getattr(self, f"_{name}")()
+        self._bridge.armed.unlink()
         for thread in self._beside:
-            thread.join(60)
+            thread.join()
         self._look_after_workers()
 
-    def kill_web(self) -> None:
-        self._bridge.kill(self._bridge.web)
-        self._bridge.start_web()
+    def _kill_web(self) -> None:
+        self._bridge.kill_web()
+        self._bridge.restart_web()
 
-    def kill_web_child(self) -> None:
-        if children := _children(self._bridge.web.pid):
-            with suppress(ProcessLookupError):
-                os.kill(self._random.choice(children), signal.SIGKILL)
-
-    def stop_web_child(self) -> None:
-        children = _children(self._bridge.web.pid)
-        if children and self._database.server is not None:
+    def _kill_web_child(self) -> None:
+        if children := children_of(self._bridge.web.pid):
             child = self._random.choice(children)
             with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGSTOP)
+                os.kill(child, signal.SIGKILL)
+                self._bridge.journal.killed(child, "outside: web")
 
-            def go_on() -> None:
-                time.sleep(8)
-                with suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGCONT)
+    def _kill_web_master(self) -> None:
+        """Its children notice within a second, and the next master starts beside them."""
+        self._bridge.web.kill()
+        self._bridge.web.wait()
+        self._bridge.journal.killed(self._bridge.web.pid, "outside: web")
+        self._bridge.restart_web()
 
-            self._aside(go_on)
-
-    def end_web(self) -> None:
+    def _end_web(self) -> None:
         web = self._bridge.web
         web.terminate()
         try:
-            web.wait(30)
+            web.wait(END_WITHIN + 5)
         except subprocess.TimeoutExpired:
-            self.violations.append("the web did not end within 30 s of SIGTERM")
-            self._bridge.kill(web)
-        self._bridge.start_web()
+            self.too_slow.append(f"the web did not end within {END_WITHIN + 5} s of SIGTERM")
+            self._bridge.kill_web()
+        self._bridge.restart_web()
 
-    def kill_worker(self) -> None:
+    def _stop_web_child(self) -> None:
+        """Not with SQLite: whoever holds its write lock and sleeps stops everybody."""
+        children = children_of(self._bridge.web.pid)
+        if children and self._place.server is not None:
+            child = self._random.choice(children)
+            self._aside(lambda: _sleep_of(child, STOPPED_WEB_FOR))
+
+    def _kill_worker(self) -> None:
         if worker := self._any_worker():
-            self._bridge.workers.remove(worker)
-            self._bridge.kill(worker)
-            self.kills.append((time.monotonic(), str(worker.pid)))
+            self._bridge.kill_worker(worker)
             self._bridge.start_worker()
 
-    def kill_everything(self) -> None:
-        """As if the machine went away, and came back. A worker that is stopped dies too."""
-        workers, self._bridge.workers[:] = list(self._bridge.workers), []
-        for process in (self._bridge.web, *workers):
-            self._bridge.kill(process)
-        if self._database.server is not None:
-            self._database.server.stop()
-            self._database.server.start()
-        self._bridge.start_worker()
-        self._bridge.start_web()
-        self._bridge.start_worker()
+    def _kill_everything(self) -> None:
+        """As if the machine went away, and came back. A worker that sleeps dies too."""
+        began = time.monotonic()
+        self._bridge.kill_web()
+        for worker in tuple(self._bridge.workers):
+            self._bridge.kill_worker(worker)
+        if self._place.server is not None:
+            self._place.server.stop()
+            self._place.server.start()
+        for _ in range(2):
+            self._bridge.start_worker()
+        self._bridge.restart_web()
+        self.outages.append((began, time.monotonic()))
 
-    def end_worker(self) -> None:
+    def _end_worker(self) -> None:
         if worker := self._any_worker():
             self._bridge.workers.remove(worker)
-            worker.terminate()
+            worker.signal(signal.SIGTERM)
             self._bridge.start_worker()
             self._aside(lambda: self._see_it_end(worker))
 
-    def stop_worker(self) -> None:
-        if self._stopped is None and (worker := self._any_worker()):
-            self._stopped = worker
-            worker.send_signal(signal.SIGSTOP)
-            self._aside(lambda: self._go_on(worker))
+    def _stop_worker(self) -> None:
+        if not self._asleep and (worker := self._any_worker()):
+            self._asleep.add(worker.pid)
+            self._bridge.start_worker()
+            seconds = self._random.uniform(*STOPPED_FOR)
+            self._aside(lambda: self._let_sleep(worker, seconds))
 
-    def restart_database(self) -> None:
-        self._database.server.stop()
-        time.sleep(self._random.choice([0, 1, 2, 12]))
-        self._database.server.start()
-
-    def end_connections(self) -> None:
-        self._ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-
-    def hold_writer(self) -> None:
-        if self._database.server is None:
-            with (
-                closing(sqlite3.connect(self._database.path, timeout=30)) as connection,
-                suppress(sqlite3.Error),
-            ):
-                connection.isolation_level = None
-                connection.execute("BEGIN IMMEDIATE")
-                time.sleep(2)
-                connection.execute("ROLLBACK")
-        else:
-            table = self._random.choice(["waiting", "messages", "workers", "calls", "latest"])
-            self._ask(f"SELECT * FROM {table} ORDER BY random() LIMIT 50 FOR UPDATE", "SELECT pg_sleep(2)")
-
-    def _ask(self, *statements: str) -> None:
-        engine = sa.create_engine(self._database.url, poolclass=sa.pool.NullPool)
-        with suppress(sa.exc.DBAPIError), engine.begin() as connection:
-            for statement in statements:
-                connection.execute(sa.text(statement))
-
-    def _see_it_end(self, worker: subprocess.Popen[bytes]) -> None:
+    def _restart_database(self) -> None:
+        """With nothing else in the way, as it is measured how long the bridge takes to be at its full rate again."""
+        server, mode = self._place.server, self._random.choice(["immediate", "fast"])
+        down_for = self._random.choice(DOWN_FOR)
+        assert server is not None
+        self._bridge.armed.unlink()
+        self._upstream.be_fair(down_for + MEASURED_FOR)
         began = time.monotonic()
-        try:
-            worker.wait(END_WITHIN)
-        except subprocess.TimeoutExpired:
-            held = self._database.server is None and self._stopped is not None
-            text = f"worker {worker.pid} did not end within {END_WITHIN} s of SIGTERM at {self._at(began)}"
-            (self._note if held else self.violations.append)(text)
-            self._bridge.kill(worker)
-            return
-        if worker.returncode not in (0, -signal.SIGTERM):  # that it was, before it could say what to do on it
-            self.violations.append(f"worker {worker.pid} ended with {worker.returncode} after SIGTERM")
+        server.stop(mode)
+        time.sleep(down_for)
+        server.start()
+        self.outages.append((began, time.monotonic()))
+        taken, delivered = self._await_full_rate(time.monotonic())
+        self.recoveries.append(Recovery(mode, down_for, taken, delivered))
+        self._upstream.be_fair(0)
+        self._bridge.armed.touch()
 
-    def _go_on(self, worker: subprocess.Popen[bytes]) -> None:
-        time.sleep(STOPPED_FOR)
-        with suppress(ProcessLookupError):
-            worker.send_signal(signal.SIGCONT)
-        self._stopped = None
+    def _await_full_rate(self, up_at: float) -> tuple[float, float]:
+        wanted = self._driver.rate * FULL_RATE
+        taken = delivered = MEASURED_FOR
+        while time.monotonic() < up_at + MEASURED_FOR and MEASURED_FOR in (taken, delivered):
+            time.sleep(0.05)
+            self._look_after_workers()
+            now = time.monotonic()
+            since = max(up_at, now - 1)
+            if taken == MEASURED_FOR and sum(at >= since for at in self._driver.taken[-2000:]) >= wanted:
+                taken = now - up_at
+            if delivered == MEASURED_FOR and self._upstream.effects_since(since) >= wanted:
+                delivered = now - up_at
+        return round(taken, 2), round(delivered, 2)
 
-    def _any_worker(self) -> subprocess.Popen[bytes] | None:
-        running = [one for one in self._bridge.workers if one is not self._stopped]
-        return self._random.choice(running) if running else None
+    def _end_connections(self) -> None:
+        terminate_connections(self._place)
+
+    def _hold_writer(self) -> None:
+        with self._outage():
+            self._say(hold_writer(self._place, self._random.uniform(*self._held_for), self._random))
+
+    def _fill_disk(self) -> None:
+        with self._outage():
+            fill_disk(self._place, self._writers(), self._random.uniform(*self._held_for), self._random)
+
+    def _writers(self) -> Sequence[int]:
+        return [*children_of(self._bridge.web.pid), *(worker.pid for worker in self._bridge.workers)]
+
+    def _outage(self) -> _Outage:
+        return _Outage(self.outages)
+
+    def _see_it_end(self, worker: Worker) -> None:
+        began = time.monotonic()
+        code = worker.wait(END_WITHIN + self._out_for(began))
+        if code is None and (code := worker.wait(self._out_for(began))) is None:
+            self.too_slow.append(f"worker {worker.pid} did not end within {END_WITHIN} s of SIGTERM")
+            self._bridge.kill_worker(worker)
+        # -SIGTERM: before it could say what to do on it. -SIGKILL: it met its point.
+        elif code not in (0, -signal.SIGTERM, -signal.SIGKILL):
+            self.violations.append(f"worker {worker.pid} ended with {code} after SIGTERM")
+
+    def _out_for(self, since: float) -> float:
+        return sum(end - max(begin, since) for begin, end in self.outages if end > since)
+
+    def _let_sleep(self, worker: Worker, seconds: float) -> None:
+        began = time.monotonic()
+        worker.signal(signal.SIGSTOP)
+        holds_lock = self._place.server is None and is_lock_held(self._place)
+        if holds_lock:
+            self._say(f"{worker.pid} sleeps with SQLite's write lock")
+        time.sleep(max(0.0, seconds + began - time.monotonic()))
+        worker.signal(signal.SIGCONT)
+        self.stopped.append((worker.pid, began, time.monotonic()))
+        if holds_lock:
+            self.outages.append((began, time.monotonic()))
+        self._asleep.discard(worker.pid)
+
+    def _any_worker(self) -> Worker | None:
+        awake = [one for one in self._bridge.workers if one.pid not in self._asleep]
+        return self._random.choice(awake) if awake else None
 
     def _look_after_workers(self) -> None:
         for worker in tuple(self._bridge.workers):
-            if worker.poll() is not None:
-                self.violations.append(f"worker {worker.pid} ended by itself with {worker.returncode}")
-                self._bridge.workers.remove(worker)
+            if worker.code is None:
+                continue
+            self._bridge.workers.remove(worker)
+            if worker.code != -signal.SIGKILL:
+                self.violations.append(f"worker {worker.pid} ended by itself with {worker.code}")
+            if len(self._bridge.workers) - len(self._asleep) < 2:
                 self._bridge.start_worker()
+        if self._bridge.web.poll() is not None:
+            self.violations.append(f"the web ended by itself with {self._bridge.web.returncode}")
+            self._bridge.restart_web()
 
     def _aside(self, do: Callable[[], None]) -> None:
         self._beside.append(threading.Thread(target=do))
         self._beside[-1].start()
 
-    def _note(self, what: str) -> None:
-        self.happened[what] += 1
-        print(f"{self._at(time.monotonic()):7.2f} {what}", flush=True)
-
-    def _at(self, moment: float) -> float:
-        return round(moment - self._began, 2)
+    def _say(self, what: str) -> None:
+        print(f"{time.monotonic() - self._began:7.2f} {what}", flush=True)
 
 
-def _children(pid: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, IndexError, ValueError):
-            if int(entry.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(entry.parent.name))
-    return found
+class _Outage:
+    def __init__(self, outages: list[tuple[float, float]]) -> None:
+        self._outages, self._began = outages, 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+
+    def __exit__(self, *_exc: object) -> None:
+        self._outages.append((self._began, time.monotonic()))
+
+
+def _sleep_of(pid: int, seconds: float) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)

@@ -67,11 +67,12 @@ class Sight:
 class Upstream:
     """Refuses what a strict Rokt might: a create of what stands, an update or a delete of what does not."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: str) -> None:
         self.sights: list[Sight] = []
         self.calendar: dict[str, dict[str | None, str | None]] = {}  # key, subscription, title
         self.lock = threading.Lock()
         self.over = threading.Event()
+        self._fair_until = 0.0
         self._random = random.Random(f"upstream-{seed}")  # faults to be repeated, no secret
         self._weather, self._until = "calm", time.monotonic() + 3
         self._server = _Server(("127.0.0.1", 0), _handler(self))
@@ -80,6 +81,14 @@ class Upstream:
 
     def calm_down(self) -> None:
         self.over.set()
+
+    def be_fair(self, seconds: float) -> None:
+        """No faults for so long, while something else is measured."""
+        self._fair_until = time.monotonic() + seconds
+
+    def effects_since(self, moment: float) -> int:
+        with self.lock:
+            return sum(one.taken_at is not None and one.taken_at >= moment for one in self.sights[-2000:])
 
     def close(self) -> None:
         self._server.shutdown()
@@ -91,6 +100,8 @@ class Upstream:
             if self.over.is_set():
                 return "ok", 0.0
             now = time.monotonic()
+            if now < self._fair_until:
+                return "ok", 0.0
             if now >= self._until:
                 self._weather = self._random.choice(CHOICES)
                 self._until = now + self._random.uniform(1.5, 6.0)

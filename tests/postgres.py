@@ -69,8 +69,8 @@ class Server:
             "start",
         )
 
-    def stop(self) -> None:
-        self._do("pg_ctl", "-D", f"{self._home}/data", "-m", "immediate", "-w", "stop")
+    def stop(self, mode: str = "immediate") -> None:
+        self._do("pg_ctl", "-D", f"{self._home}/data", "-m", mode, "-w", "stop")
 
     def _do(self, program: str, *arguments: str) -> None:
         # The server inherits what pg_ctl has open: a captured pipe would never end.

@@ -1,0 +1,80 @@
+"""Bridges that are broken on purpose: what chaos must catch, or its word is worth nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from bridge.database import Database
+from bridge.outbox import enqueue, lines, settle, upkeep
+from bridge.outbox.tables import messages
+from bridge.worker import Worker
+
+
+def answer_before_commit() -> None:
+    """202 before the commit: a kill between the two loses what was promised."""
+    store = enqueue.Inbox._store
+
+    def answers_first(self: enqueue.Inbox, group: list[Any]) -> None:
+        for entry in group:
+            promised = enqueue.Accepted(("promised",) * len(entry.request.messages), enqueue.State.ACCEPTED)
+            entry.done.set_result(promised)
+        again = [enqueue._Entry(entry.request) for entry in group]
+        threading.Event().wait(0.05)
+        store(self, again)
+
+    enqueue.Inbox._store = answers_first  # type: ignore[method-assign]
+
+
+def no_mark() -> None:
+    """What a lost worker may have sent goes again as if nobody had ever sent it."""
+    take_over = upkeep.take_over
+
+    def forgets(connection: Any, now: Any) -> int:
+        lost = take_over(connection, now)
+        connection.execute(sa.update(messages).values(was_uncertain=False))
+        return lost
+
+    upkeep.take_over = forgets
+
+
+def no_claim() -> None:
+    """A claim that is not committed before its call: a killed worker's calls are made again at once, unmarked."""
+    write = Database.write
+    cycle = Worker._cycle
+
+    def rolls_back(self: Worker, done: Any) -> None:
+        cycle(self, done)
+        if not done:
+            with write(self._database) as connection:
+                for table in ("UPDATE waiting SET call_id = NULL", "DELETE FROM calls"):
+                    connection.execute(sa.text(table))
+
+    Worker._cycle = rolls_back  # type: ignore[method-assign]
+
+
+def no_order() -> None:
+    """Every message is the head of a line of its own."""
+
+    def own(message: Any) -> int:
+        return enqueue.key_of(message.destination, str(id(message)), str(message.user_id))
+
+    enqueue.line_of = own
+
+
+def no_key_lock() -> None:
+    """PostgreSQL: two transactions leave a line without a head."""
+    for module in (enqueue, settle, upkeep, lines):
+        if hasattr(module, "lock_keys"):
+            module.lock_keys = lambda _connection, _keys: None
+
+
+SABOTAGES: dict[str, Callable[[], None]] = {
+    "answer-before-commit": answer_before_commit,
+    "no-mark": no_mark,
+    "no-claim": no_claim,
+    "no-order": no_order,
+    "no-key-lock": no_key_lock,
+}
