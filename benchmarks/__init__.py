@@ -1,0 +1,1 @@
+"""What the bridge can do, measured on the machine at hand: `make bench`."""

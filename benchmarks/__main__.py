@@ -1,0 +1,62 @@
+"""`make bench`: one table of figures, each held against something measured beside it; kept in docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from benchmarks import accepting, both, databases, delivering, latency, machine, report, tokens
+from benchmarks.extent import FULL, QUICK, USUAL, Extent
+from benchmarks.report import Row, Table
+
+PARTS = ("accepting", "delivering", "both", "latency", "tokens")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a minute or two; not written to the docs")
+    parser.add_argument("--full", action="store_true", help="100,000 deliveries with tokens of five minutes")
+    parser.add_argument("--databases", default=",".join(databases.NAMES), help="of sqlite, postgresql")
+    parser.add_argument("--only", metavar="PART", help=f"of {', '.join(PARTS)}; not written to the docs")
+    given = parser.parse_args(arguments)
+    names = tuple(given.databases.split(","))
+    parts = tuple(given.only.split(",")) if given.only else PARTS
+    if wrong := [*set(names) - set(databases.NAMES), *set(parts) - set(PARTS)]:
+        parser.error(f"there is no {', '.join(wrong)}")
+    extent = QUICK if given.quick else FULL if given.full else USUAL
+    is_whole = parts == PARTS and names == databases.NAMES and not given.quick
+    tables = [machine.described(databases.postgresql_version() if "postgresql" in names else "not used")]
+    tables[1:] = measured(parts, names, extent)
+    print("\n" + "\n".join(report.for_terminal(table) for table in tables))
+    if is_whole:
+        report.write("\n".join(report.for_docs(table) for table in (*tables[1:], tables[0])))
+    return 0
+
+
+def measured(parts: tuple[str, ...], names: tuple[str, ...], extent: Extent) -> list[Table]:
+    """The table of all rows first, then what explains them."""
+    rows: list[Row] = []
+    more: list[Table] = []
+    for part in parts:
+        began = time.monotonic()
+        print(f"{part} ...", end=" ", file=sys.stderr, flush=True)
+        if part == "accepting":
+            found, more = accepting.measure(names, extent)
+            rows += found
+        else:
+            rows += MEASURES[part](names, extent)
+        print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    return [report.of_rows(rows), *more]
+
+
+MEASURES = {
+    "delivering": delivering.measure,
+    "both": both.measure,
+    "latency": latency.measure,
+    "tokens": tokens.measure,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
