@@ -151,7 +151,7 @@ def _upsert(table: sa.Table, dialect: str, names: tuple[str, ...]) -> Any:
 def _update(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
     keys = _keys(table)
     its_row = (table.c[key] == sa.bindparam(f"its_{key}") for key in keys)
-    changed = {name: sa.bindparam(f"its_{name}") for name in names if name not in keys}
+    changed: dict[str, Any] = {name: sa.bindparam(f"its_{name}") for name in names if name not in keys}
     return sa.update(table).where(*its_row).values(changed)
 
 
