@@ -17,33 +17,84 @@ from bridge.outbox.tables import bodies, messages, waiting
 OVERTAKEN = "a later message of the same event was delivered; replay with force to send this all the same"
 FORCED = "forced"  # in a message's progress: it goes even if a later one was delivered
 IN_PLACE = (State.DELIVERED, State.SKIPPED)  # Rokt holds what the message says
+LIVE, BEHIND = 1, 2  # priorities: what was just accepted, and what a job sends again; 0 is a test's
 
 
-def enter(connection: Connection, seq: int, now: datetime, values: Mapping[str, Any]) -> None:
-    """Put a stored message back into its place in its line. The line's key must be held."""
-    connection.execute(sa.update(messages).where(messages.c.seq == seq).values(settled_at=None, **values))
-    row = connection.execute(sa.select(messages).where(messages.c.seq == seq)).one()
+def enter(
+    connection: Connection,
+    seqs: Sequence[int],
+    now: datetime,
+    values: Mapping[str, Any],
+    *,
+    priority: int = LIVE,
+) -> None:
+    """Put stored messages back into their places in their lines, whose keys must be held.
+
+    A line has one priority: who enters one that waits already gets its, and what is live makes it live.
+    """
+    table = messages.c
+    changed = sa.update(messages).where(table.seq.in_(seqs)).values(settled_at=None, **values)
+    connection.execute(changed)
+    entering = sa.select(table.seq, table.line, table.destination, table.account_code, table.expires_at)
+    rows = connection.execute(entering.where(table.seq.in_(seqs)).order_by(table.seq)).all()
+    firsts: dict[int, int] = {}
+    for row in rows:
+        firsts.setdefault(row.line, row.seq)
     # A claim holds no key: without its row's lock the head could be in flight by the time it is set back.
-    head = connection.execute(
-        sa.select(waiting.c.seq, waiting.c.call_id)
-        .where(waiting.c.line == row.line, waiting.c.is_head)
+    heads = connection.execute(
+        sa.select(waiting.c.seq, waiting.c.line, waiting.c.call_id, waiting.c.priority)
+        .where(waiting.c.line.in_(firsts), waiting.c.is_head)
+        .order_by(waiting.c.seq)
         .with_for_update()
-    ).first()
-    goes_first = head is None or (head.call_id is None and seq < head.seq)
-    if head is not None and goes_first:
-        connection.execute(sa.update(waiting).where(waiting.c.seq == head.seq).values(is_head=False))
+    ).all()
+    set_back = {head.line for head in heads if head.call_id is None and firsts[head.line] < head.seq}
+    if set_back:
+        its_heads = sa.update(waiting).where(waiting.c.line.in_(set_back), waiting.c.is_head)
+        connection.execute(its_heads.values(is_head=False))
+    its_priority = {head.line: min(head.priority, priority) for head in heads}
+    if risen := [head.line for head in heads if its_priority[head.line] < head.priority]:
+        connection.execute(sa.update(waiting).where(waiting.c.line.in_(risen)).values(priority=priority))
+    goes_first = firsts.keys() - {head.line for head in heads} | set_back
     connection.execute(
-        sa.insert(waiting).values(
-            seq=seq,
-            destination=row.destination,
-            account_code=row.account_code,
-            line=row.line,
-            is_head=goes_first,
-            priority=1,
-            due_at=now,
-            expires_at=row.expires_at,
-        )
+        sa.insert(waiting),
+        [
+            {
+                "seq": row.seq,
+                "destination": row.destination,
+                "account_code": row.account_code,
+                "line": row.line,
+                "is_head": row.line in goes_first and row.seq == firsts[row.line],
+                "priority": its_priority.get(row.line, priority),
+                "due_at": now,
+                "expires_at": row.expires_at,
+            }
+            for row in rows
+        ],
     )
+
+
+def fall_behind(connection: Connection, ids: Sequence[str], priority: int) -> None:
+    """Let messages that were just stored wait behind live ones, where they stand alone in their lines."""
+    stored = sa.select(messages.c.seq).where(messages.c.id.in_(ids))
+    alone = sa.and_(waiting.c.seq.in_(stored), waiting.c.is_head)
+    connection.execute(sa.update(waiting).where(alone).values(priority=priority))
+
+
+def give_up(
+    connection: Connection, overdue: Sequence[int], reason: str, now: datetime, *conditions: Any
+) -> list[Message]:
+    """End what waits and is not under way as dead; the lines' keys must be held. Returns what ended."""
+    still = sa.select(waiting.c.seq).where(
+        waiting.c.seq.in_(overdue), waiting.c.call_id.is_(None), *conditions
+    )
+    gone = read(connection, list(connection.scalars(still.with_for_update(skip_locked=True))))
+    connection.execute(
+        sa.update(messages)
+        .where(messages.c.seq.in_([m.seq for m in gone]))
+        .values(state=State.DEAD, settled_at=now, reason=reason)
+    )
+    leave(connection, gone)
+    return gone
 
 
 def leave(connection: Connection, gone: Sequence[Message]) -> list[tuple[int, int]]:

@@ -18,12 +18,17 @@ MOST_LISTED = 200
 
 @dataclass(frozen=True)
 class Filter:
-    """None: any. `event_id` is the caller's or Rokt's. `before`: only what was accepted before this `seq`."""
+    """None: any. `event_id` is the caller's or Rokt's. `reason`: what the reason begins with.
+
+    `before`: only what was accepted before this `seq`.
+    """
 
     state: State | None = None
     destination: str | None = None
     user_id: str | None = None
     event_id: str | None = None
+    template: str | None = None
+    reason: str | None = None
     was_uncertain: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -34,34 +39,48 @@ class Filter:
 def listed(connection: Connection, wanted: Filter) -> tuple[list[dict[str, Any]], int | None]:
     """The newest messages first, and where the next page begins."""
     table = messages.c
-    conditions = []
-    for column, value in (
-        (table.state, wanted.state),
-        (table.destination, wanted.destination),
-        (table.user_id, wanted.user_id),
-        (table.was_uncertain, wanted.was_uncertain),
-    ):
-        if value is not None:
-            conditions.append(column == value)
-    if wanted.event_id is not None:
-        its_user = table.event_id + "_" + table.user_id
-        prefixes = [wanted.event_id[:i] for i, char in enumerate(wanted.event_id) if char == "_"]
-        conditions.append(
-            sa.or_(
-                table.event_id == wanted.event_id,
-                sa.and_(table.event_id.in_(prefixes), its_user == wanted.event_id),
-            )
-        )
-    if wanted.since is not None:
-        conditions.append(table.received_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(table.received_at < wanted.until)
+    conditions = conditions_of(table, wanted)
     if wanted.before is not None:
         conditions.append(table.seq < wanted.before)
     query = sa.select(messages.c.seq).where(*conditions).order_by(table.seq.desc()).limit(wanted.limit + 1)
     seqs = list(connection.scalars(query))
     page = seqs[: wanted.limit]
     return shown(connection, page), page[-1] if len(seqs) > wanted.limit else None
+
+
+def conditions_of(table: Any, wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    """What a row must be. `table`: the columns of `messages`, or of a part of it."""
+    conditions: list[sa.ColumnElement[bool]] = [
+        column == value
+        for column, value in (
+            (table.state, wanted.state),
+            (table.destination, wanted.destination),
+            (table.user_id, wanted.user_id),
+            (table.template, wanted.template),
+            (table.was_uncertain, wanted.was_uncertain),
+        )
+        if value is not None
+    ]
+    if wanted.event_id is not None:
+        its_user = table.event_id + "_" + table.user_id
+        *prefixes, whole = event_ids_of(wanted.event_id)
+        conditions.append(
+            sa.or_(
+                table.event_id == whole, sa.and_(table.event_id.in_(prefixes), its_user == wanted.event_id)
+            )
+        )
+    if wanted.reason is not None:
+        conditions.append(sa.func.substr(table.reason, 1, len(wanted.reason)) == wanted.reason)
+    if wanted.since is not None:
+        conditions.append(table.received_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(table.received_at < wanted.until)
+    return conditions
+
+
+def event_ids_of(event_id: str) -> list[str]:
+    """The event ids that a given one may mean: the parts of Rokt's before a user, then itself."""
+    return [event_id[:i] for i, char in enumerate(event_id) if char == "_"] + [event_id]
 
 
 def one(connection: Connection, message_id: str) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
-"""Sends a settled message again, in its place in its line."""
+"""Sends settled messages again, each in its place in its line."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,11 @@ from sqlalchemy.engine import Connection
 
 from bridge.errors import FieldError, InvalidPayload
 from bridge.message import SETTLED, Message, NewMessage, State
-from bridge.outbox.enqueue import line_of
-from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, enter, message_of
+from bridge.outbox.enqueue import Request, line_of, store
+from bridge.outbox.lines import FORCED, IN_PLACE, LIVE, OVERTAKEN, enter, fall_behind, message_of
 from bridge.outbox.tables import bodies, key_of, lock_keys, messages
 
-_ANEW = {"tries": 0, "first_failed_at": None, "reason": None, "expires_at": None}
+_ANEW = {"state": State.ACCEPTED, "tries": 0, "first_failed_at": None, "reason": None, "expires_at": None}
 
 
 def settled(connection: Connection, message_id: str) -> tuple[Message, dict[str, Any]] | None:
@@ -31,8 +32,13 @@ def settled(connection: Connection, message_id: str) -> tuple[Message, dict[str,
     if row is None:
         return None
     _check_settled(row.state)
-    payload = row.payload | {"inbound_key": row.inbound_key, "route": row.route}
-    return message_of(row, row.request), payload
+    return message_of(row, row.request), payload_of(row)
+
+
+def payload_of(row: Any) -> dict[str, Any]:
+    """What the caller of a message sent, and who and where that was."""
+    payload: dict[str, Any] = row.payload | {"inbound_key": row.inbound_key, "route": row.route}
+    return payload
 
 
 def send_again(connection: Connection, message: Message, now: datetime, *, force: bool) -> State:
@@ -42,16 +48,55 @@ def send_again(connection: Connection, message: Message, now: datetime, *, force
     state = State(connection.execute(locked).scalar_one())
     if state not in SETTLED:
         return state  # somebody else was faster
-    later = sa.select(messages.c.seq).where(
-        messages.c.line == message.line, messages.c.seq > message.seq, messages.c.state.in_(IN_PLACE)
-    )
-    if not force and connection.scalar(later.limit(1)) is not None:
+    goes = send_each_again(connection, [message], now, force=force)
+    return State.ACCEPTED if goes else State.SUPERSEDED
+
+
+def send_each_again(
+    connection: Connection, stored: Sequence[Message], now: datetime, *, force: bool, priority: int = LIVE
+) -> list[Message]:
+    """The same for settled messages whose rows and keys are held. Returns those that go."""
+    overtaken = set() if force else _overtaken(connection, stored)
+    if overtaken:
         values = {"state": State.SUPERSEDED, "reason": OVERTAKEN, "settled_at": now}
-        connection.execute(sa.update(messages).where(messages.c.seq == message.seq).values(values))
-        return State.SUPERSEDED
-    progress = {FORCED: True} if force else None
-    enter(connection, message.seq, now, {"state": State.ACCEPTED, **_ANEW, "progress": progress})
-    return State.ACCEPTED
+        connection.execute(sa.update(messages).where(messages.c.seq.in_(overtaken)).values(values))
+    goes = [message for message in stored if message.seq not in overtaken]
+    if goes:
+        progress = {FORCED: True} if force else None
+        seqs = [message.seq for message in goes]
+        enter(connection, seqs, now, {**_ANEW, "progress": progress}, priority=priority)
+    return goes
+
+
+def send_as(
+    connection: Connection,
+    message: Message,
+    made: Sequence[NewMessage],
+    payload: dict[str, Any],
+    request_id: str,
+    now: datetime,
+    *,
+    force: bool,
+    priority: int = LIVE,
+) -> tuple[Message, State, list[str]]:
+    """Give a stored message the first of what its payload renders to now, store the rest, and send them.
+
+    Returns the message as it is now, its state, and the ids of all. Errors: InvalidPayload when somebody else
+    was faster.
+    """
+    first, *rest = made
+    message = rewrite(connection, message, first, now)
+    state, ids = first.state, [message.id]
+    if state == State.ACCEPTED:
+        goes = send_each_again(connection, [message], now, force=force, priority=priority)
+        state = State.ACCEPTED if goes else State.SUPERSEDED
+    if rest:
+        more = Request(tuple(rest), request_id, payload["inbound_key"], payload["route"], payload)
+        [accepted] = store(connection, [more], now)
+        if priority != LIVE:
+            fall_behind(connection, accepted.ids, priority)
+        ids += accepted.ids
+    return message, state, ids
 
 
 def rewrite(connection: Connection, message: Message, new: NewMessage, now: datetime) -> Message:
@@ -59,9 +104,10 @@ def rewrite(connection: Connection, message: Message, new: NewMessage, now: date
 
     Errors: InvalidPayload when somebody else was faster.
     """
+    line = new_line(message, new)
+    lock_keys(connection, [message.line, line])
     locked = sa.select(messages.c.state).where(messages.c.seq == message.seq).with_for_update()
     _check_settled(connection.execute(locked).scalar_one())
-    line = line_of(new) or key_of(new.destination, message.id)
     values = {
         "action": new.action,
         "line": line,
@@ -82,10 +128,30 @@ def rewrite(connection: Connection, message: Message, new: NewMessage, now: date
     return message_of(row, new.request)
 
 
+def new_line(message: Message, new: NewMessage) -> int:
+    return line_of(new) or key_of(new.destination, message.id)
+
+
 def refuse_again(connection: Connection, message: Message, cause: str) -> None:
     """The template still refuses it: the reason is the new one, unless it was accepted in the meantime."""
     still = sa.and_(messages.c.seq == message.seq, messages.c.state.in_(SETTLED))
     connection.execute(sa.update(messages).where(still).values(reason=cause))
+
+
+def _overtaken(connection: Connection, stored: Sequence[Message]) -> set[int]:
+    """Those of whose line a later one was delivered."""
+    table = messages.c
+    seqs = [message.seq for message in stored]
+    asked = sa.select(table.line).where(table.seq.in_(seqs)).distinct().subquery()
+    later = messages.alias("later").c
+    # By the line, from its end: grouping would read all of it, and SQLite all that was ever delivered.
+    in_place = sa.func.coalesce(later.state, "").in_(IN_PLACE)
+    last = sa.select(sa.func.max(later.seq)).where(
+        later.line == asked.c.line, later.seq > min(seqs), in_place
+    )
+    rows = connection.execute(sa.select(asked.c.line, last.scalar_subquery().label("last")))
+    last_in = {row.line: row.last or 0 for row in rows}
+    return {message.seq for message in stored if message.seq < last_in[message.line]}
 
 
 def _check_settled(state: str) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.message import Message, State
-from bridge.outbox.lines import enter, leave, read
+from bridge.outbox.lines import enter, give_up, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting, workers
 
 STALE_AFTER = timedelta(seconds=20)  # four missed heartbeats
@@ -67,7 +67,7 @@ def send_last_again(connection: Connection, lines: Iterable[int], now: datetime)
 
     Where something of the line still waits, that is the last word. Returns the messages that go again.
     """
-    again = []
+    again: list[int] = []
     for line in sorted(set(lines)):
         if connection.scalar(sa.select(waiting.c.seq).where(waiting.c.line == line).limit(1)) is not None:
             continue
@@ -78,10 +78,10 @@ def send_last_again(connection: Connection, lines: Iterable[int], now: datetime)
             )
         )
         if last is not None:
-            again += [(last, line)]
-    for seq, _line in again:
-        enter(connection, seq, now, _ONCE_MORE)
-    return read(connection, [seq for seq, _ in again])
+            again.append(last)
+    if again:
+        enter(connection, again, now, _ONCE_MORE)
+    return read(connection, again)
 
 
 def expire(connection: Connection, now: datetime) -> list[Message]:
@@ -96,12 +96,4 @@ def expire(connection: Connection, now: datetime) -> list[Message]:
     if not found:
         return []
     lock_keys(connection, (row.line for row in found))
-    still = sa.select(waiting.c.seq).where(waiting.c.seq.in_([row.seq for row in found]), overdue)
-    gone = read(connection, list(connection.scalars(still.with_for_update(skip_locked=True))))
-    connection.execute(
-        sa.update(messages)
-        .where(messages.c.seq.in_([m.seq for m in gone]))
-        .values(state=State.DEAD, settled_at=now, reason=TOO_LATE)
-    )
-    leave(connection, gone)
-    return gone
+    return give_up(connection, [row.seq for row in found], TOO_LATE, now, overdue)

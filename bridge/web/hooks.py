@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +9,7 @@ from flask import Blueprint, Request, Response, request
 from werkzeug.routing import BaseConverter
 
 from bridge.errors import NotFound
+from bridge.rendering import reparse
 from bridge.routes import ROUTES, incoming
 from bridge.web.intake import Arrival, take
 from bridge.web.json_body import read_object
@@ -35,7 +35,10 @@ def blueprint(parts: Parts) -> Blueprint:
             key = incoming.key(request.headers.get("Idempotency-Key")) or None
             payload = {"body": body, "rest": rest, "idempotency_key": key}
             return take(
-                parts, Arrival(route.name, raw, payload, lambda now: reparse(parts, route.name, payload, now))
+                parts,
+                Arrival(
+                    route.name, raw, payload, lambda now: reparse(parts.templates, route.name, payload, now)
+                ),
             )
 
         hooks.add_url_rule(
@@ -54,9 +57,3 @@ def _what_follows(path: str, request: Request) -> str:
     if not sent.startswith(path) or (rest and not rest.startswith("/")):
         raise NotFound("There is nothing at this path.")
     return rest
-
-
-def reparse(parts: Parts, route_name: str, payload: dict[str, Any], now: datetime) -> Any:
-    """A stored or new request into its call. Errors: InvalidPayload, TemplateRefused, NotFound."""
-    route = next(route for route in ROUTES if route.name == route_name)
-    return route.read(payload["body"], payload["rest"], parts.templates, now, payload["idempotency_key"])

@@ -14,13 +14,12 @@ from flask import Response, g, jsonify, request
 
 from bridge.database import UNAVAILABLE
 from bridge.errors import FieldError, InvalidPayload, NotConfigured, TemplateRefused, nearest
-from bridge.ledger import events
 from bridge.message import State
 from bridge.outbox import reading
-from bridge.outbox.enqueue import Accepted, Request, Subject, accepted_content
-from bridge.outbox.tables import key_of
+from bridge.outbox.enqueue import Accepted, Request, Subject
+from bridge.rendering import ask, subject_key
 from bridge.routes.calendar_events import CalendarCall
-from bridge.routes.calendar_messages import DESTINATION, Known, Planned, keep_until, line, plan, refused
+from bridge.routes.calendar_messages import Planned, keep_until, plan, refused
 from bridge.routes.incoming import is_test, name_shown
 from bridge.settings import account_key
 from bridge.web.dry_run import dry_run
@@ -55,7 +54,7 @@ def take(parts: Parts, arrival: Arrival) -> Response:
     is_dry_run = _is_dry_run()
     try:
         call = arrival.parse(now)
-        known = ask(parts, call)
+        known = ask(parts.database, call)
         planned = plan(call, known, now, parts.settings.test_subscriptions)
     except TemplateRefused as refusal:
         if is_dry_run or _is_test(arrival.payload):
@@ -93,35 +92,6 @@ def _is_dry_run() -> bool:
         if name != "dry_run" and nearest(name[:60], ("dry_run",), 1):
             raise InvalidPayload.of(FieldError(name_shown(name), "is not known; did you mean dry_run?"))
     return flag("dry_run")
-
-
-def ask(parts: Parts, call: CalendarCall) -> Known:
-    """What the ledger knows of a call's subscriptions and event."""
-    with parts.database.read() as connection:
-        accounts = events.accounts_of(connection, call.subscription_ids)
-        if call.action == "create":
-            return Known(accounts)
-        standing_in = events.accounts_with(connection, call.rokt_event_id)
-        content = accepted_content(connection, subject_key(call))
-        if content is None:
-            standing_in = [one for one in standing_in if _stays(connection, one, call.rokt_event_id)]
-        if content is None and standing_in:
-            place = (standing_in[0], call.rokt_event_id)
-            standing = events.standings(connection, [place])[place]
-            return Known(accounts, standing_in, standing.content or (standing.unsent or {}).get("event"))
-    content = content or {}
-    return Known(accounts, sorted({*standing_in, *content.get("accounts", ())}), content.get("event"))
-
-
-def _stays(connection: Any, account_code: str, rokt_event_id: str) -> bool:
-    """False where a delete of the whole event waits as the last word."""
-    ahead = reading.waiting_in(connection, key_of(DESTINATION, line(account_code, rokt_event_id)))
-    action, stored = ahead[-1] if ahead else ("", {})
-    return action != "delete" or bool(stored["subscription_ids"])
-
-
-def subject_key(call: CalendarCall) -> int:
-    return key_of("calendar_event", call.rokt_event_id)
 
 
 def _request(parts: Parts, arrival: Arrival, call: CalendarCall, planned: Planned, now: datetime) -> Request:

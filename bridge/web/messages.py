@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -13,13 +13,12 @@ from bridge.calendar.event import yes_no
 from bridge.database import clock
 from bridge.errors import FieldError, InvalidPayload, InvalidValue, NotFound, TemplateRefused
 from bridge.ledger import events
-from bridge.message import Message, NewMessage, State
+from bridge.message import Message, State
 from bridge.outbox import lines, reading, replay
-from bridge.outbox.enqueue import Request, store
-from bridge.routes.calendar_messages import Planned, plan, reason_of
+from bridge.rendering import Renderer
+from bridge.routes.calendar_messages import reason_of
 from bridge.routes.incoming import Reader, meant, moment, plain
-from bridge.web.hooks import reparse
-from bridge.web.intake import ask, flag
+from bridge.web.intake import flag
 from bridge.web.parts import Parts
 from bridge.web.problems import of_answerable
 
@@ -77,39 +76,22 @@ def replay_blueprint(parts: Parts) -> Blueprint:
 
 def _render_again(parts: Parts, message: Message, payload: dict[str, Any], *, force: bool) -> Response:
     """What a template refused, or `render=current`: rendered with the version published now."""
-    now = datetime.now(UTC)
+    renderer = Renderer(parts.database, parts.templates, parts.settings.test_subscriptions)
     try:
-        call = reparse(parts, payload["route"], payload, now)
-        planned = plan(call, ask(parts, call), now, parts.settings.test_subscriptions)
+        made = renderer.again(message, payload)
     except TemplateRefused as refusal:
         if not message.request:
             with parts.database.write() as connection:
                 replay.refuse_again(connection, message, reason_of(refusal))
         return of_answerable(refusal, id=message.id)
-    first, rest = _its_part(message, planned)
     with parts.database.write() as connection:
         now = clock(connection)
-        message = replay.rewrite(connection, message, first, now)
-        state = first.state
+        message, state, ids = replay.send_as(
+            connection, message, made, payload, g.request_id, now, force=force
+        )
         if state == State.ACCEPTED:
-            state = replay.send_again(connection, message, now, force=force)
             _doubt(connection, message)
-        ids = [message.id]
-        if rest:
-            more = Request(rest, g.request_id, payload["inbound_key"], payload["route"], payload)
-            ids += store(connection, [more], now)[0].ids
     return _replayed(message.id, state, ids)
-
-
-def _its_part(message: Message, planned: Planned) -> tuple[NewMessage, tuple[NewMessage, ...]]:
-    """What a stored message becomes, and what else has to be stored: the other accounts of one that had none yet."""
-    its_own = planned.messages
-    if message.request:
-        its_own = tuple(m for m in planned.messages if m.account_code in (message.account_code, ""))[:1]
-    if not its_own:
-        told = f"nothing of this is for the account {message.account_code} now"
-        raise InvalidPayload.of(FieldError("id", told))
-    return its_own[0], its_own[1:]
 
 
 def _replayed(message_id: str, state: State, ids: list[str]) -> Response:
