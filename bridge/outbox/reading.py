@@ -1,4 +1,4 @@
-"""What the outbox shows of its messages: lists with filters, one with its attempts."""
+"""What the outbox shows of its messages, and what may be asked of them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,6 @@ class Filter:
     until: datetime | None = None
     before: int | None = None
     limit: int = 50
-
-
-def listed(connection: Connection, wanted: Filter) -> tuple[list[dict[str, Any]], int | None]:
-    """The newest messages first, and where the next page begins."""
-    table = messages.c
-    conditions = conditions_of(table, wanted)
-    if wanted.before is not None:
-        conditions.append(table.seq < wanted.before)
-    query = sa.select(messages.c.seq).where(*conditions).order_by(table.seq.desc()).limit(wanted.limit + 1)
-    seqs = list(connection.scalars(query))
-    page = seqs[: wanted.limit]
-    return shown(connection, page), page[-1] if len(seqs) > wanted.limit else None
 
 
 def conditions_of(table: Any, wanted: Filter) -> list[sa.ColumnElement[bool]]:

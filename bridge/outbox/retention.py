@@ -10,41 +10,53 @@ from sqlalchemy.engine import Connection
 from bridge.message import State
 from bridge.outbox.tables import latest, messages, repeats
 
-MOST_ROWS = 1000
+MOST_ROWS = 500  # of one piece: tens of milliseconds, for which all who write to SQLite wait
 LONGER = 3  # what a person may still want to replay is kept three times as long
 _KEPT_LONGER = (State.DEAD, State.UNCERTAIN)
 _KEPT = (State.DELIVERED, State.SKIPPED, State.SUPERSEDED)
 
 
 def forget_old(connection: Connection, now: datetime, retention: timedelta) -> int:
-    """Delete at most a thousand rows of each kind. Returns how many went."""
-    gone = sum(_forget_messages(connection, state, now - retention) for state in _KEPT)
-    gone += sum(_forget_messages(connection, state, now - LONGER * retention) for state in _KEPT_LONGER)
-    gone += forget(connection, repeats, repeats.c.expires_at, now)
-    return gone + forget(connection, latest, latest.c.keep_until, now)
+    """Delete at most five hundred rows. Returns how many went."""
+    gone = 0
+    for state in _KEPT:
+        gone += _forget_messages(connection, state, now - retention, MOST_ROWS - gone)
+    for state in _KEPT_LONGER:
+        gone += _forget_messages(connection, state, now - LONGER * retention, MOST_ROWS - gone)
+    gone += forget(connection, repeats, repeats.c.expires_at, now, MOST_ROWS - gone)
+    return gone + forget(connection, latest, latest.c.keep_until, now, MOST_ROWS - gone)
 
 
-def forget(connection: Connection, table: sa.Table, until: sa.Column[datetime], now: datetime) -> int:
-    """Delete at most a thousand rows whose time has come, by the index on it."""
+def forget(
+    connection: Connection,
+    table: sa.Table,
+    until: sa.Column[datetime],
+    now: datetime,
+    most: int = MOST_ROWS,
+) -> int:
+    """Delete at most this many rows whose time has come, by the index on it."""
+    return _delete(connection, table, [until <= now], until, most)
+
+
+def _forget_messages(connection: Connection, state: State, before: datetime, most: int) -> int:
+    # Their bodies and attempts go with them.
+    its_time = [messages.c.state == state, messages.c.settled_at < before]
+    return _delete(connection, messages, its_time, messages.c.settled_at, most)
+
+
+def _delete(
+    connection: Connection,
+    table: sa.Table,
+    its_time: list[sa.ColumnElement[bool]],
+    oldest: sa.Column[datetime],
+    most: int,
+) -> int:
+    if most <= 0:
+        return 0
     [key] = table.primary_key.columns
-    old = list(connection.scalars(sa.select(key).where(until <= now).limit(MOST_ROWS)))
+    # Locked, so that what was replayed or renewed just now stays, and two workers take different rows.
+    query = sa.select(key).where(*its_time).order_by(oldest).limit(most)
+    old = list(connection.scalars(query.with_for_update(skip_locked=True)))
     if old:
-        # The time again: what was renewed since it was looked at stays.
-        connection.execute(sa.delete(table).where(key.in_(old), until <= now))
-    return len(old)
-
-
-def _forget_messages(connection: Connection, state: State, before: datetime) -> int:
-    # The oldest by order of acceptance: bodies and attempts go with them.
-    table = messages.c
-    oldest = connection.execute(
-        sa.select(table.seq, table.settled_at)
-        .where(table.state == state)
-        .order_by(table.seq)
-        .limit(MOST_ROWS)
-    )
-    old = [row.seq for row in oldest if row.settled_at is not None and row.settled_at < before]
-    if old:
-        # The state again: what was replayed since it was looked at stays.
-        connection.execute(sa.delete(messages).where(table.seq.in_(old), table.state == state))
+        connection.execute(sa.delete(table).where(key.in_(old)))
     return len(old)

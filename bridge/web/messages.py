@@ -14,7 +14,7 @@ from bridge.database import clock
 from bridge.errors import FieldError, InvalidPayload, InvalidValue, NotFound, TemplateRefused
 from bridge.ledger import events
 from bridge.message import Message, State
-from bridge.outbox import lines, reading, replay
+from bridge.outbox import lines, reading, replay, search
 from bridge.rendering import Renderer
 from bridge.routes.calendar_messages import reason_of
 from bridge.routes.incoming import Reader, meant, moment, plain
@@ -37,7 +37,7 @@ def read_blueprint(parts: Parts) -> Blueprint:
     def list_messages() -> Response:
         wanted = _filter(request.args)
         with parts.database.read() as connection:
-            found, following = reading.listed(connection, wanted)
+            found, following = search.listed(connection, wanted)
         return jsonify({"messages": found, "next": None if following is None else str(following)})
 
     @blueprint.get("/v1/messages/<message_id>")
