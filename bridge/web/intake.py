@@ -27,7 +27,7 @@ from bridge.web.parts import Parts
 from bridge.web.problems import of_answerable
 
 MOST_WAIT = 25.0  # seconds; Heroku's router gives up at 30
-LOOK_EVERY = 0.05  # seconds
+LOOK_FIRST, LOOK_LAST = 0.05, 1.0  # seconds between two looks: a tenth of the time waited so far
 
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -205,15 +205,16 @@ def _settled(parts: Parts, ids: tuple[str, ...], wait: float) -> list[dict[str, 
     if not parts.waiters.acquire(blocking=False):
         return None
     try:
-        until = time.monotonic() + wait
+        began = time.monotonic()
         while True:
             with parts.database.read() as connection:
                 if all(reading.is_settled(state) for state in reading.states(connection, ids).values()):
                     found = [reading.one(connection, one) for one in ids]
                     return [message for message in found if message]
-            if time.monotonic() >= until:
+            waited = time.monotonic() - began
+            if waited >= wait:
                 return None
-            time.sleep(LOOK_EVERY)
+            time.sleep(min(max(LOOK_FIRST, waited / 10), LOOK_LAST, wait - waited))
     except UNAVAILABLE:  # it was taken: a 503 would ask for it again
         return None
     finally:
