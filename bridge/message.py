@@ -70,6 +70,7 @@ class Message:
     expires_at: datetime | None
     request_id: str
     progress: Json = field(default_factory=dict)
+    shut_before: float = 0.0  # seconds for which its destination had ever been shut when it first failed
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Retry:
     """Not begun, or answered with a refusal that may pass.
 
     `is_trouble`: the upstream is in trouble (network, 5xx), not this message. `refused_account`: the credential
-    is not taken; "" means every account of the destination. `wait`: what the upstream asked for, seconds.
+    is not taken; "" means the one that all accounts share. `wait`: what the upstream asked for, seconds.
     """
 
     reason: str

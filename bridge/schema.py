@@ -21,6 +21,8 @@ from bridge.outbox.tables import key_of
 OLDER = "the database is older than this release: run `python -m bridge migrate`"
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 MIGRATION_LOCK = key_of("bridge", "migration")
+LOCK_MS = 3_000  # what a migration locks it waits for no longer than every statement does
+LOOK_AGAIN = 0.5  # seconds
 MIGRATION_STATEMENT_MS = 15 * 60 * 1000  # an index on a large table outlasts the five seconds of every day
 
 
@@ -32,6 +34,8 @@ def migrate(database: Database) -> str:
         config = _config()
         config.attributes["connection"] = connection
         if not is_current(connection):
+            if not database.is_sqlite:
+                connection.commit()  # what only looked: each migration has a transaction of its own
             command.upgrade(config, "head")
         return MigrationContext.configure(connection).get_current_revision() or ""
 
@@ -56,18 +60,25 @@ def wait_until_current(database: Database, seconds: float = 120.0) -> None:
             pass  # it may be on its way
         if time.monotonic() >= until:
             raise SettingsInvalid([OLDER])
-        time.sleep(0.5)
+        time.sleep(LOOK_AGAIN)
 
 
 @contextmanager
 def _alone(database: Database) -> Iterator[Connection]:
-    with database.write() as connection:
-        if not database.is_sqlite:
-            connection.execute(sa.text(f"SET LOCAL statement_timeout = {MIGRATION_STATEMENT_MS}"))
-            # Whoever is before may take minutes; the tables' own locks are waited for no longer than always.
-            connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
+    if database.is_sqlite:
+        with database.write() as connection:
+            yield connection
+        return
+    # Not the bridge's own connections: a migration commits in between, and has statements that last minutes.
+    options = f"-c statement_timeout={MIGRATION_STATEMENT_MS} -c lock_timeout={LOCK_MS} -c timezone=UTC"
+    engine = sa.create_engine(database.url, poolclass=sa.pool.NullPool, connect_args={"options": options})
+    with engine.connect() as connection:
+        # Asked for again and again: an index that is made concurrently waits for every statement under way, and
+        # one that waits for this lock would be waited for.
+        while not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(MIGRATION_LOCK))):
+            connection.rollback()
+            time.sleep(LOOK_AGAIN)
+        connection.commit()
         yield connection
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from bridge.errors import InvalidValue, SettingsInvalid, nearest
+from bridge.rate import Rate
 
 SCOPES = ("send", "read", "templates", "operate")
 MIN_RETENTION_DAYS = 8  # a repeat is recognised for seven days, so its message must outlive them
@@ -61,6 +62,7 @@ class CalendarSettings:
     url: str
     credentials: Mapping[str, Credential]
     update_body: str
+    rate: Rate = field(default_factory=Rate)  # of each credential
 
     def credential(self, account_code: str) -> Credential | None:
         return self.credentials.get(account_key(account_code)) or self.credentials.get("")
@@ -81,6 +83,11 @@ class Settings:
     test_subscriptions: frozenset[str] = field(repr=False)
     retry_for: timedelta
     retention_days: int
+
+    @property
+    def rates(self) -> dict[str, Rate]:
+        """The destinations whose variables are set, by name, with their rates."""
+        return {} if self.calendar is None else {"rokt_calendar": self.calendar.rate}
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, is_web: bool = False) -> Settings:
@@ -129,6 +136,7 @@ class _Reader:
     def _calendar(self, is_development: bool) -> CalendarSettings | None:
         url = self._read("ROKT_CALENDAR_URL", "https://api.roktcalendar.com", _base_url(is_development))
         update_body = self._read("ROKT_CALENDAR_UPDATE_BODY", "wrapped", _one_of("wrapped", "flat"))
+        rate = self._read("ROKT_CALENDAR_RATE", "0", _at_least(0))
         prefix, secret_prefix = "ROKT_CALENDAR_CLIENT_ID", "ROKT_CALENDAR_CLIENT_SECRET"
         ids = self._by_account(prefix)
         secrets = self._by_account(secret_prefix)
@@ -137,9 +145,9 @@ class _Reader:
             suffix = f"__{account}" if account else ""
             self._faults.append(f"{lack}{suffix} is missing: {have}{suffix} is set")
         credentials = {a: Credential(ids[a], Secret(secrets[a])) for a in ids.keys() & secrets.keys()}
-        if not credentials or url is None or update_body is None:
+        if not credentials or url is None or update_body is None or rate is None:
             return None
-        return CalendarSettings(url, credentials, update_body)
+        return CalendarSettings(url, credentials, update_body, Rate(rate))
 
     def _by_account(self, name: str) -> dict[str, str]:
         found = {"": self._text(name)}

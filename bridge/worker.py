@@ -7,9 +7,9 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from bridge.outbox import claim, retention, settle, states, upkeep
 from bridge.outbox.claim import Call
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import lock_keys, workers
+from bridge.sending import Claimed, Sender
 
 HEARTBEAT_EVERY = 5.0  # seconds
 SENDS_NOTHING_AFTER = 15.0  # seconds without a heartbeat: others take over at twenty
@@ -56,6 +57,7 @@ class Worker:
     ) -> None:
         self._database = database
         self._destinations = list(destinations)
+        self._senders = {d.name: Sender(d) for d in destinations}
         self._retry_for = retry_for
         self._retention = keep
         self._forgets_at = time.monotonic() + FORGET_EVERY
@@ -64,8 +66,6 @@ class Worker:
         self._stopping = threading.Event()
         self._ends_at = float("inf")
         self._done: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
-        self._in_flight = {d.name: 0 for d in destinations}
-        self._pools = {d.name: ThreadPoolExecutor(d.in_flight, f"call-{d.name}") for d in destinations}
         self._beat_at = float("-inf")
         self._is_house_untidy = False
 
@@ -95,14 +95,14 @@ class Worker:
                 log.exception("worker.failed", worker=self._id)
                 unsettled = self._settle_one_by_one(unsettled)
         self._leave()
-        for pool in self._pools.values():
-            pool.shutdown()
+        for sender in self._senders.values():
+            sender.close()
         log.info("worker.stopped", worker=self._id)
 
     def _is_over(self, unsettled: Sequence[_Done]) -> bool:
         if not self._stopping.is_set():
             return False
-        is_all_settled = not unsettled and not any(self._in_flight.values())
+        is_all_settled = not unsettled and not any(s.in_flight for s in self._senders.values())
         return is_all_settled or time.monotonic() >= self._ends_at
 
     def _is_beat_due(self) -> bool:
@@ -116,7 +116,7 @@ class Worker:
                 done = self._done.get(timeout=POLL_EVERY) if wait and not came else self._done.get_nowait()
                 if done is not None:
                     came.append(done)
-                    self._in_flight[done.destination.name] -= 1
+                    self._senders[done.destination.name].in_flight -= 1
                 else:
                     wait = False
         except queue.Empty:
@@ -126,60 +126,33 @@ class Worker:
         """Settle what came back and claim what may leave, in one transaction; skipped while there is neither."""
         if not done and not self._is_any_due():
             return
-        claimed: list[tuple[Destination, Call, Any]] = []
+        claimed: list[Claimed] = []
         with self._database.write() as connection:
             now = clock(connection)
             self._settle_each(connection, done, now)
             if not self._stopping.is_set():
-                for destination in self._destinations:
-                    claimed += self._claim(connection, destination, now)
+                for sender in self._senders.values():
+                    claimed += sender.claim(connection, self._id, now)
         try:
             self._send(claimed, now)
         except RuntimeError:  # no thread could be started
             self._leave_claims_to_others()
             raise
 
-    def _send(self, claimed: Sequence[tuple[Destination, Call, Any]], now: datetime) -> None:
-        for destination, call, standing in claimed:
-            self._in_flight[destination.name] += 1
-            if call.message.expires_at is not None and call.message.expires_at <= now:
-                self._done.put(_Done(destination, call, standing, Rejected(upkeep.TOO_LATE)))
-            else:
-                self._pools[destination.name].submit(self._deliver, destination, call, standing)
-
     def _is_any_due(self) -> bool:
         if self._stopping.is_set():
             return False
-        free = [d for d in self._destinations if self._in_flight[d.name] < d.in_flight]
-        if not free:
-            return False
         with self._database.read() as connection:
-            now = clock(connection)
-            return any(claim.is_any_due(connection, d.name, now) for d in free)
+            return any(sender.may_claim(connection) for sender in self._senders.values())
 
-    def _claim(
-        self, connection: Connection, destination: Destination, now: datetime
-    ) -> list[tuple[Destination, Call, Any]]:
-        free = destination.in_flight - self._in_flight[destination.name]
-        if free <= 0:
-            return []
-        gate = states.gate(connection, destination.name, now)
-        calls: list[Call] = []
-        for account in gate.probed_accounts:
-            calls += claim.claim_of_account(connection, self._id, destination.name, account, now)
-        if gate.is_open or gate.is_probe:
-            limit = 1 if gate.is_probe else free
-            calls += claim.claim(
-                connection,
-                self._id,
-                destination.name,
-                limit,
-                now,
-                gate.closed_accounts,
-                is_probe=gate.is_probe,
-            )
-        standings = destination.look_up(connection, [c.message for c in calls]) if calls else []
-        return [(destination, call, standing) for call, standing in zip(calls, standings, strict=True)]
+    def _send(self, claimed: Sequence[Claimed], now: datetime) -> None:
+        for one in claimed:
+            sender, message = self._senders[one.destination.name], one.call.message
+            sender.in_flight += 1
+            if message.expires_at is not None and message.expires_at <= now:
+                self._done.put(_Done(one.destination, one.call, one.standing, Rejected(upkeep.TOO_LATE)))
+            else:
+                sender.submit(self._deliver, one)
 
     def _settle_all(self, done: Sequence[_Done]) -> None:
         if done:
@@ -227,7 +200,14 @@ class Worker:
         sent = [(d, Result(d.call, d.outcome)) for d in done if d.outcome is not None]
         if not sent:
             return
-        settled = settle.settle(connection, [result for _, result in sent], now, self._retry_for)
+        known = cache(lambda: states.read_states(connection, destination.name))
+        settled = settle.settle(
+            connection,
+            [result for _, result in sent],
+            now,
+            self._retry_for,
+            lambda message: states.shut_seconds(known(), message, destination.credential_of, now),
+        )
         endings = {result.call.id: state for result, state in settled.final}
         late = {result.call.id for result in settled.late}
         kept = [(d, result) for d, result in sent if result.call.id not in late]
@@ -236,7 +216,8 @@ class Worker:
             [(d.call.message, d.standing, r.outcome, endings.get(r.call.id)) for d, r in kept],
             now,
         )
-        changed = states.note(connection, destination.name, [r for _, r in kept], now)
+        noted = [result for _, result in kept]
+        changed = states.note(connection, destination.name, noted, now, destination.credential_of)
         self._mend(connection, destination, settled.late, now)
         for done_call, result in kept:
             _tell(done_call, result, endings.get(result.call.id))
@@ -307,7 +288,8 @@ class Worker:
         except Exception:  # a fault of ours in one message must not keep the others from expiring
             log.exception("record.failed", message=message.id, destination=destination.name)
 
-    def _deliver(self, destination: Destination, call: Call, standing: Any) -> None:
+    def _deliver(self, claimed: Claimed) -> None:
+        destination, call, standing = claimed.destination, claimed.call, claimed.standing
         outcome: Outcome | None
         if time.monotonic() - self._beat_at > SENDS_NOTHING_AFTER:
             outcome = None

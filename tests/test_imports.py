@@ -11,11 +11,12 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "bridge").rglob("*.py"))
 
 # Every part of the bridge, and the parts beside itself that it may import.
-EVERYBODY = {"message", "errors", "settings"}
+EVERYBODY = {"message", "errors", "settings", "rate"}
 PARTS: dict[str, set[str]] = {
     "message": set(),
     "errors": set(),
-    "settings": {"errors"},
+    "settings": {"errors", "rate"},
+    "rate": set(),
     "log": set(),
     "rows": set(),
     "database": {"rows"},
@@ -29,7 +30,8 @@ PARTS: dict[str, set[str]] = {
     "destinations": EVERYBODY
     | {"upstream", "ledger", "calendar"},  # the plan is a dry run's and a delivery's
     "offers": EVERYBODY | {"upstream"},
-    "worker": EVERYBODY | {"database", "outbox", "destinations"},
+    "worker": EVERYBODY | {"database", "outbox", "destinations", "sending"},
+    "sending": EVERYBODY | {"database", "outbox", "destinations"},
     "web": EVERYBODY
     | {"database", "schema", "routes", "calendar", "outbox", "ledger", "offers", "rendering"},
     "console": EVERYBODY | {"database", "web", "routes", "calendar", "outbox", "ledger", "offers"},

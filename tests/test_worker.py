@@ -670,6 +670,9 @@ class Upstream:
     answer: Callable[[Message], Outcome] = lambda message: Delivered(202)
     fails_to_record: Callable[[Message], bool] = lambda message: False
 
+    def credential_of(self, account_code: str) -> str:
+        return ""
+
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> Sequence[Any]:
         self.claimed.append(len(messages))
         return [None] * len(messages)

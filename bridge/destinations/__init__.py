@@ -20,6 +20,9 @@ class Destination(Protocol):
     name: str
     in_flight: int  # calls of one worker at once
 
+    def credential_of(self, account_code: str) -> str:
+        """The name of the account's own credential, "" when it goes by the common one."""
+
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> Sequence[Any]:
         """What the ledger knows of each message, read when it is claimed."""
 

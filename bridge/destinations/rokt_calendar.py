@@ -36,6 +36,10 @@ class RoktCalendar:
             for key, credential in settings.credentials.items()
         }
 
+    def credential_of(self, account_code: str) -> str:
+        key = account_key(account_code)
+        return key if key in self._upstreams else ""
+
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Standing]:
         """What Rokt is known to hold of each message's event."""
         found = standings(connection, (_place(m) for m in messages))
@@ -50,17 +54,17 @@ class RoktCalendar:
             return Rejected(str(wrong))
         if step is None:
             return Skipped(ALREADY_SO)
-        key = account_key(message.account_code)
-        upstream = self._upstreams.get(key) or self._upstreams.get("")
+        credential = self.credential_of(message.account_code)
+        upstream = self._upstreams.get(credential)
         if upstream is None:
-            return Rejected(f"ROKT_CALENDAR_CLIENT_ID__{key} is not set")
+            return Rejected(f"ROKT_CALENDAR_CLIENT_ID__{account_key(message.account_code)} is not set")
         started = time.monotonic()
         try:
             answer = upstream.send(
                 step.method, step.path, step.body, headers={"X-Request-Id": message.request_id}
             )
         except UpstreamTrouble as trouble:
-            owner = message.account_code if key in self._upstreams else ""
+            owner = message.account_code if credential else ""
             return of_trouble(trouble, round((time.monotonic() - started) * 1000), refused_account=owner)
         return _outcome(answer, message, step, standing)
 

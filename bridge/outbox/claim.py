@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -13,6 +14,9 @@ from sqlalchemy.engine import Connection
 from bridge.message import Message
 from bridge.outbox.lines import read
 from bridge.outbox.tables import calls, waiting
+
+MOST_MERGED = 100  # lanes of one read; SQLite takes 500 in one statement
+_ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)  # whatever is due by then
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,19 @@ class Call:
     message: Message
 
 
-def is_any_due(connection: Connection, destination: str, now: datetime) -> bool:
-    query = sa.select(waiting.c.seq).where(*_due(destination, now)).limit(1)
-    return connection.scalar(query) is not None
+@dataclass(frozen=True)
+class Lane:
+    """What waits of one account with one priority. `due_at`: of the first head in it."""
+
+    account_code: str
+    priority: int
+    due_at: datetime
+
+
+def lanes(connection: Connection, destination: str) -> list[Lane]:
+    """The lanes in which a head waits: a step of the index for each, however many wait in it."""
+    rows = connection.execute(_LANES, {"destination": destination})
+    return [Lane(row.account_code, row.priority, row.due_at) for row in rows]
 
 
 def claim(
@@ -34,41 +48,26 @@ def claim(
     destination: str,
     limit: int,
     now: datetime,
-    closed_accounts: Iterable[str] = (),
+    open_lanes: Sequence[Lane] | None = None,
     *,
     is_probe: bool = False,
 ) -> list[Call]:
     """Take at most `limit` due heads and write one call row for each before anything is sent.
 
-    `is_probe`: the destination is closed and this is the one call that looks whether it answers again, so a
-    head in back-off will do. `closed_accounts`: left alone.
+    `open_lanes`: only of these; None: of all. `is_probe`: this looks whether the upstream answers again, so a
+    head in back-off will do.
     """
-    query = (
-        sa.select(waiting.c.seq)
-        .where(*_due(destination, None if is_probe else now))
-        .order_by(waiting.c.priority, waiting.c.due_at, waiting.c.seq)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    if closed := list(closed_accounts):
-        query = query.where(waiting.c.account_code.not_in(closed))
-    due = list(connection.scalars(query))
-    return _call(connection, worker_id, destination, due, now) if due else []
-
-
-def claim_of_account(
-    connection: Connection, worker_id: str, destination: str, account_code: str, now: datetime
-) -> list[Call]:
-    """One head of an account whose credential was refused, to see whether it is taken again."""
-    query = (
-        sa.select(waiting.c.seq)
-        .where(*_due(destination, None), waiting.c.account_code == account_code)
-        .order_by(waiting.c.due_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    due = list(connection.scalars(query))
-    return _call(connection, worker_id, destination, due, now) if due else []
+    until = _ALWAYS if is_probe else now
+    among = lanes(connection, destination) if open_lanes is None else open_lanes
+    due = [lane for lane in among if lane.due_at <= until]
+    seqs: list[int] = []
+    for priority in sorted({lane.priority for lane in due}):
+        its_lanes = [lane for lane in due if lane.priority == priority]
+        for lane, count in _shares(connection, destination, its_lanes, limit - len(seqs), until):
+            seqs += connection.scalars(_HEADS_OF_LANE, _bound(destination, lane, count, until))
+        if len(seqs) >= limit:
+            break
+    return _call(connection, worker_id, destination, seqs, now) if seqs else []
 
 
 def give_back(connection: Connection, given: Sequence[Call]) -> None:
@@ -78,13 +77,86 @@ def give_back(connection: Connection, given: Sequence[Call]) -> None:
     connection.execute(sa.delete(calls).where(calls.c.id.in_(ids)))
 
 
-def _due(destination: str, now: datetime | None) -> list[sa.ColumnElement[bool]]:
-    conditions = [
-        waiting.c.destination == destination,
-        waiting.c.is_head,
-        waiting.c.call_id.is_(None),
+def _shares(
+    connection: Connection, destination: str, among: Sequence[Lane], limit: int, until: datetime
+) -> list[tuple[Lane, int]]:
+    """How many of the first `limit` heads stand in each lane.
+
+    They are counted without a lock: to lock the first of every lane would hide them from all other workers.
+    """
+    first = sorted(among, key=lambda lane: lane.due_at)[: min(limit, MOST_MERGED)]
+    if len(first) <= 1:
+        return [(lane, limit) for lane in first]
+    of_each = [
+        sa.select(
+            sa.select(sa.literal(number).label("lane"), waiting.c.due_at, waiting.c.seq)
+            .where(*_FREE_HEADS, *_in_lane(str(number)))
+            .order_by(waiting.c.due_at, waiting.c.seq)
+            .limit(sa.bindparam("count"))
+            .subquery()
+        )
+        for number in range(len(first))
     ]
-    return conditions if now is None else [*conditions, waiting.c.due_at <= now]
+    merged = sa.union_all(*of_each).subquery()
+    query = sa.select(merged.c.lane).order_by(merged.c.due_at, merged.c.seq).limit(sa.bindparam("count"))
+    bound = {"destination": destination, "count": limit, "until": until}
+    for number, lane in enumerate(first):
+        bound |= {f"account_code{number}": lane.account_code, f"priority{number}": lane.priority}
+    found = Counter(connection.scalars(query, bound))
+    return [(first[number], count) for number, count in sorted(found.items())]
+
+
+def _bound(destination: str, lane: Lane, count: int, until: datetime) -> dict[str, object]:
+    its_lane = {"account_code": lane.account_code, "priority": lane.priority}
+    return {"destination": destination, "count": count, "until": until, **its_lane}
+
+
+def _in_lane(number: str = "") -> list[sa.ColumnElement[bool]]:
+    return [
+        waiting.c.account_code == sa.bindparam(f"account_code{number}"),
+        waiting.c.priority == sa.bindparam(f"priority{number}"),
+        waiting.c.due_at <= sa.bindparam("until"),
+    ]
+
+
+def _free_heads_of(table: sa.Table | sa.Alias) -> list[sa.ColumnElement[bool]]:
+    return [table.c.destination == sa.bindparam("destination"), table.c.is_head, table.c.call_id.is_(None)]
+
+
+def _first_of_each() -> sa.Select[tuple[str, int, datetime]]:
+    """From the first head of a lane to the first of the next, until there is none."""
+    order = (waiting.c.account_code, waiting.c.priority, waiting.c.due_at, waiting.c.seq)
+    first = sa.select(waiting.c.seq).where(*_FREE_HEADS).order_by(*order).limit(1)
+    found = sa.select(first.scalar_subquery().label("seq")).cte("found", recursive=True)
+    here = waiting.alias("here")
+    following = (
+        sa.select(waiting.c.seq)
+        .where(
+            *_FREE_HEADS,
+            sa.tuple_(waiting.c.account_code, waiting.c.priority)
+            > sa.tuple_(here.c.account_code, here.c.priority),
+        )
+        .order_by(*order)
+        .limit(1)
+        .correlate(here)
+    )
+    found = found.union_all(
+        sa.select(following.scalar_subquery()).select_from(found.join(here, here.c.seq == found.c.seq))
+    )
+    return sa.select(waiting.c.account_code, waiting.c.priority, waiting.c.due_at).join(
+        found, found.c.seq == waiting.c.seq
+    )
+
+
+_FREE_HEADS = _free_heads_of(waiting)
+_LANES = _first_of_each()
+_HEADS_OF_LANE = (
+    sa.select(waiting.c.seq)
+    .where(*_FREE_HEADS, *_in_lane())
+    .order_by(waiting.c.due_at, waiting.c.seq)
+    .limit(sa.bindparam("count"))
+    .with_for_update(skip_locked=True)
+)
 
 
 def _call(

@@ -162,4 +162,5 @@ def message_of(row: Any, request: Json | None) -> Message:
         expires_at=row.expires_at,
         request_id=row.request_id,
         progress=row.progress or {},
+        shut_before=row.shut_before or 0.0,
     )

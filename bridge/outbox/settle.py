@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.message import Delivered, Outcome, Rejected, Retry, Skipped, State, Uncertain
+from bridge.message import Delivered, Message, Outcome, Rejected, Retry, Skipped, State, Uncertain
 from bridge.outbox.claim import Call
 from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, leave, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting
@@ -34,14 +34,25 @@ class Settled:
     late: tuple[Result, ...]
 
 
-def settle(connection: Connection, results: Sequence[Result], now: datetime, retry_for: timedelta) -> Settled:
-    """Write what came of calls, only for those that are still ours, and let the next of each line go."""
+def settle(
+    connection: Connection,
+    results: Sequence[Result],
+    now: datetime,
+    retry_for: timedelta,
+    shut_for: Callable[[Message], float] = lambda message: 0.0,
+) -> Settled:
+    """Write what came of calls, only for those that are still ours, and let the next of each line go.
+
+    `shut_for`: seconds for which a message was ever kept back; they do not count as time in which it was tried.
+    """
     lock_keys(connection, (r.call.message.line for r in results))
     ours = _fence(connection, results)
     kept = [r for r in results if r.call.id in ours]
-    endings = [(r, ending_of(r, now, retry_for)) for r in kept]
+    failed = [r.call.message for r in kept if isinstance(r.outcome, Retry | Uncertain)]
+    shut = {message.seq: shut_for(message) for message in failed}
+    endings = [(r, ending_of(r, now, retry_for, shut.get(r.call.message.seq, 0.0))) for r in kept]
     _write_attempts(connection, kept, now)
-    _write_messages(connection, endings, now)
+    _write_messages(connection, endings, now, shut)
     final = [(r, state) for r, (state, _due_at, _reason) in endings if _due_at is None]
     promoted = leave(connection, [r.call.message for r, _ in final])
     in_place = {r.call.message.line: r.call.message.seq for r, state in final if state in IN_PLACE}
@@ -61,9 +72,9 @@ def settle(connection: Connection, results: Sequence[Result], now: datetime, ret
 
 
 def ending_of(
-    result: Result, now: datetime, retry_for: timedelta
+    result: Result, now: datetime, retry_for: timedelta, shut_for: float = 0.0
 ) -> tuple[State, datetime | None, str | None]:
-    """State, when it is due again (None: it has ended), reason."""
+    """State, when it is due again (None: it has ended), reason. `shut_for`: seconds, as in `settle`."""
     outcome, message = result.outcome, result.call.message
     match outcome:
         case Delivered(progress=None):
@@ -75,7 +86,10 @@ def ending_of(
         case Rejected(reason=reason):
             return State.DEAD, None, reason
         case Retry(reason=reason) | Uncertain(reason=reason):
-            failing_for = now - (message.first_failed_at or now)
+            failing_for = timedelta(0)
+            if message.first_failed_at:
+                shut = timedelta(seconds=max(0.0, shut_for - message.shut_before))
+                failing_for = max(failing_for, now - message.first_failed_at - shut)
             if failing_for >= retry_for:
                 return State.DEAD, None, f"tried for {retry_for}: {reason}"
             asked = outcome.wait if isinstance(outcome, Retry) else None
@@ -117,6 +131,7 @@ def _write_messages(
     connection: Connection,
     endings: Sequence[tuple[Result, tuple[State, datetime | None, str | None]]],
     now: datetime,
+    shut: Mapping[int, float],
 ) -> None:
     rows = []
     for result, (state, due_at, reason) in endings:
@@ -130,6 +145,9 @@ def _write_messages(
                 "its_reason": reason,
                 "its_settled_at": now if due_at is None else None,
                 "its_first_failed_at": message.first_failed_at or (now if has_failed else None),
+                "its_shut_before": (
+                    message.shut_before if message.first_failed_at else shut.get(message.seq, 0.0)
+                ),
                 "its_tries": message.tries + has_failed,
                 "its_was_uncertain": message.was_uncertain or isinstance(outcome, Uncertain),
                 "its_progress": dict(message.progress) | dict(progress or {}) or None,
@@ -141,6 +159,7 @@ def _write_messages(
             "reason",
             "settled_at",
             "first_failed_at",
+            "shut_before",
             "tries",
             "was_uncertain",
             "progress",

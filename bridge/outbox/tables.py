@@ -48,6 +48,7 @@ messages = Table(
     Column("expires_at", UtcDateTime),
     Column("settled_at", UtcDateTime),
     Column("first_failed_at", UtcDateTime),
+    Column("shut_before", Float(53)),  # seconds that its destination had ever been shut by then
     Column("tries", Integer, nullable=False, default=0),
     Column("was_uncertain", Boolean, nullable=False, default=False),
     Column("reason", Words),
@@ -93,6 +94,18 @@ Index(
     postgresql_where=sa.text("is_head"),
     sqlite_where=sa.text("is_head = 1"),
 )
+# A lane: what waits of one account with one priority, in the order in which it is due.
+Index(
+    "waiting_lanes",
+    waiting.c.destination,
+    waiting.c.account_code,
+    waiting.c.priority,
+    waiting.c.due_at,
+    waiting.c.seq,
+    postgresql_where=sa.text("is_head AND call_id IS NULL"),
+    sqlite_where=sa.text("is_head = 1 AND call_id IS NULL"),
+)
+# By this the release before claims, which serves while this one migrates. To be dropped by the next.
 Index(
     "waiting_due",
     waiting.c.destination,
@@ -138,7 +151,8 @@ workers = Table(
     Column("heartbeat_at", UtcDateTime, nullable=False),
 )
 
-# An upstream in trouble is a state of the destination (account ""), or of one account of it.
+# An upstream in trouble is a state of the destination (account ""), or of one account of it. In an account's place
+# stands too what states.py names in parentheses.
 destination_states = Table(
     "destination_states",
     metadata,
@@ -150,6 +164,17 @@ destination_states = Table(
     Column("troubled_lines", JsonText, nullable=False),  # different keys whose calls failed in a row
     Column("probe_at", UtcDateTime),
     Column("hold_until", UtcDateTime),  # what the upstream's Retry-After asked of all workers
+    Column("halved_until", UtcDateTime),  # it answered 429 without one
+    Column("shut_for", Float(53)),  # seconds for which it had ever been closed when it opened last
+)
+
+# When the next call with a credential of a destination may leave, for all workers together.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("destination", String(32), primary_key=True),
+    Column("credential", String(64), primary_key=True),
+    Column("next_at", UtcDateTime, nullable=False),
 )
 
 # A request that was seen before, by its key; for seven days.

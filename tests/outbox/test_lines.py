@@ -6,14 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from factories import NOON, a_call, a_message, line_with, title_of
+from factories import ACCOUNT, NOON, a_call, a_message, line_with, title_of
 from outbox.steps import DAY, DESTINATION, TAKEN, Outbox
 
 from bridge.message import Delivered, Rejected, Retry, Skipped, State, Uncertain
 from bridge.outbox import claim, settle, upkeep
+from bridge.outbox.claim import Lane
 from bridge.outbox.settle import BACK_OFF_MOST, Result, back_off, ending_of
-from bridge.outbox.tables import waiting
 
 SECOND = timedelta(seconds=1)
 TROUBLE = Retry("answered 503", 503, is_trouble=True)
@@ -90,7 +89,9 @@ class TestClaim:
     def test_messages_of_closed_accounts_stay(self, outbox: Outbox) -> None:
         outbox.accept(a_message(account_code="shut"), a_message(account_code="open"))
 
-        claimed = outbox.claim(closed_accounts=["shut"])
+        with outbox.database.write() as connection:
+            lanes = [lane for lane in claim.lanes(connection, DESTINATION) if lane.account_code == "open"]
+            claimed = claim.claim(connection, "w-1", DESTINATION, 100, NOON, lanes)
 
         assert [call.message.account_code for call in claimed] == ["open"]
 
@@ -99,25 +100,16 @@ class TestClaim:
 
         assert len(outbox.claim(1, is_probe=True)) == 1
 
-    def test_a_probe_of_an_account_takes_one_of_its_heads(self, outbox: Outbox) -> None:
-        outbox.accept(*five(account_code="shut"), *five(account_code="open"), now=NOON + DAY)
-
-        with outbox.database.write() as connection:
-            [call] = claim.claim_of_account(connection, "w-1", DESTINATION, "shut", NOON)
-            assert claim.claim_of_account(connection, "w-1", DESTINATION, "none", NOON) == []
-
-        assert call.message.account_code == "shut"
-
-    def test_whether_something_is_due_is_told_without_taking_it(self, outbox: Outbox) -> None:
+    def test_lanes_tell_when_something_is_due_without_taking_it(self, outbox: Outbox) -> None:
         outbox.accept(*line_with(2))
 
-        def is_any_due(now: Any) -> bool:
+        def lanes() -> list[Lane]:
             with outbox.database.read() as connection:
-                return claim.is_any_due(connection, DESTINATION, now)
+                return claim.lanes(connection, DESTINATION)
 
-        assert [is_any_due(NOON - SECOND), is_any_due(NOON)] == [False, True]
+        assert lanes() == lanes() == [Lane(ACCOUNT, 1, NOON)]
         outbox.claim()
-        assert not is_any_due(NOON)
+        assert lanes() == []
 
     def test_what_was_never_sent_is_given_back_untouched(self, outbox: Outbox) -> None:
         [accepted] = outbox.accept(a_message())
@@ -449,20 +441,3 @@ class TestExpiry:
         outbox.accept(a_message())
 
         assert outbox.expire(NOON + 1000 * DAY) == []
-
-
-def test_a_read_of_what_is_due_goes_by_its_index(outbox: Outbox) -> None:
-    """Its cost must not grow with what waits."""
-    order = (waiting.c.priority, waiting.c.due_at, waiting.c.seq)
-    query = sa.select(waiting.c.seq).where(*claim._due(DESTINATION, NOON)).order_by(*order).limit(32)
-    with outbox.database.write() as connection:
-        text = query.compile(connection, compile_kwargs={"literal_binds": True})
-        if outbox.database.is_sqlite:
-            plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}").all())
-        else:
-            connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
-            plan = str(connection.exec_driver_sql(f"EXPLAIN {text}").all())
-
-    assert "waiting_due" in plan
-    assert "sort" not in plan.lower()
-    assert "b-tree" not in plan.lower()

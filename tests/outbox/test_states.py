@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from factories import NOON, a_call, a_message
+from factories import ACCOUNT, NOON, a_call, a_message
 from outbox.steps import DESTINATION, TAKEN, Outbox
 
 from bridge.database import Database
 from bridge.message import Delivered, Outcome, Rejected, Retry, Skipped, Uncertain
 from bridge.outbox import states
 from bridge.outbox.settle import Result
-from bridge.outbox.states import CLOSED, OPEN, DestinationState, Gate
+from bridge.outbox.states import CLOSED, COMMON, OPEN, PAUSED, WHOLE, DestinationState, Gate
 
 SECOND = timedelta(seconds=1)
 BUSY = Retry("answered 503", 503, is_trouble=True)
 LOST = Uncertain("closed without an answer")
-OPEN_GATE = Gate(is_open=True, is_probe=False, closed_accounts=(), probed_accounts=())
-SHUT_GATE = Gate(is_open=False, is_probe=False, closed_accounts=(), probed_accounts=())
-PROBE = Gate(is_open=False, is_probe=True, closed_accounts=(), probed_accounts=())
+OPEN_GATE = Gate(is_open=True)
+HELD_GATE = Gate(is_open=False)
+SHUT_GATE = Gate(is_open=False, closed=frozenset({WHOLE}))
+PROBE = Gate(is_open=False, closed=frozenset({WHOLE}), probes_due=(WHOLE,))
+OWN = {"own": "OWN"}  # the accounts with a credential of their own
+
+
+NO_TOKEN = Retry("the credential is refused", refused_account="")
+
+
+def credential_of(account_code: str) -> str:
+    return OWN.get(account_code, "")
 
 
 def refused(account: str) -> Retry:
@@ -39,11 +49,14 @@ class Upstream:
     ) -> list[DestinationState]:
         results = [Result(a_call(line, **message), outcome) for line, outcome in ended]
         with self._database.write() as connection:
-            return states.note(connection, DESTINATION, results, now)
+            return states.note(connection, DESTINATION, results, now, credential_of)
 
     def gate(self, now: datetime = NOON) -> Gate:
+        """As one of several workers, which takes the probes that are due."""
         with self._database.write() as connection:
-            return states.gate(connection, DESTINATION, now)
+            gate = states.gate(states.read_states(connection, DESTINATION), now)
+            taken = (p for p in gate.probes_due if states.take_probe(connection, DESTINATION, p, now))
+            return replace(gate, probes_due=tuple(taken))
 
     def state(self, account: str = "") -> DestinationState:
         with self._database.read() as connection:
@@ -59,7 +72,7 @@ class Upstream:
         assert self.state().state == CLOSED
 
     def probes(self, at: Iterable[datetime]) -> list[datetime]:
-        return [now for now in at if self.gate(now).is_probe]
+        return [now for now in at if WHOLE in self.gate(now).probes_due]
 
 
 @pytest.fixture
@@ -93,7 +106,7 @@ class TestClosing:
         upstream.note((9, answer))
         upstream.note(*((line, BUSY) for line in range(10, 14)))
 
-        assert upstream.gate() == OPEN_GATE
+        assert upstream.gate().is_open
 
     @pytest.mark.parametrize("outcome", [Skipped("already so"), Rejected("event.title: is needed")])
     def test_what_was_never_sent_says_nothing_of_the_upstream(
@@ -120,7 +133,7 @@ class TestClosing:
         upstream.close()
 
         with database.write() as connection:
-            assert states.gate(connection, "braze", NOON) == OPEN_GATE
+            assert states.gate(states.read_states(connection, "braze"), NOON) == OPEN_GATE
 
     def test_calls_that_succeed_write_nothing(self, upstream: Upstream, database: Database) -> None:
         upstream.note((1, TAKEN), (2, Rejected("answered 400", 400)))
@@ -165,7 +178,7 @@ class TestProbing:
 
         assert told == []
         assert (upstream.state().state, upstream.state().since) == (CLOSED, NOON)
-        assert upstream.gate(NOON + SECOND).is_probe
+        assert upstream.gate(NOON + SECOND) == PROBE
 
     def test_it_takes_five_again_to_close_it_again(self, upstream: Upstream) -> None:
         upstream.close()
@@ -196,13 +209,13 @@ class TestRetryAfter:
     def test_all_workers_wait_as_long_as_the_upstream_asked(self, upstream: Upstream) -> None:
         upstream.note((1, Retry("answered 429", 429, wait=30)))
 
-        assert upstream.gate(NOON + 29.9 * SECOND) == SHUT_GATE
+        assert upstream.gate(NOON + 29.9 * SECOND) == HELD_GATE
         assert upstream.gate(NOON + 30 * SECOND) == OPEN_GATE
 
     def test_a_shorter_wish_does_not_shorten_it(self, upstream: Upstream) -> None:
         upstream.note((1, Retry("answered 429", 429, wait=30)), (2, Retry("answered 429", 429, wait=5)))
 
-        assert upstream.gate(NOON + 29 * SECOND) == SHUT_GATE
+        assert upstream.gate(NOON + 29 * SECOND) == HELD_GATE
 
     def test_no_probe_leaves_before_it_is_over(self, upstream: Upstream) -> None:
         upstream.note(*((n, Retry("answered 503", 503, wait=20, is_trouble=True)) for n in range(5)))
@@ -215,13 +228,27 @@ class TestRetryAfter:
         upstream.note((1, refused("shut")))
         upstream.note((2, Retry("answered 429", 429, wait=30)))
 
-        assert upstream.gate(NOON + 20 * SECOND).probed_accounts == ()
-        assert upstream.gate(NOON + 30 * SECOND).probed_accounts == ("shut",)
+        assert upstream.gate(NOON + 20 * SECOND).probes_due == ()
+        assert upstream.gate(NOON + 30 * SECOND).probes_due == ("shut",)
 
-    def test_a_429_without_it_holds_nobody(self, upstream: Upstream) -> None:
+    def test_a_429_without_it_holds_nobody_and_halves_for_a_minute(self, upstream: Upstream) -> None:
         upstream.note((1, Retry("answered 429", 429)))
 
-        assert upstream.gate() == OPEN_GATE
+        assert upstream.gate() == Gate(is_open=True, is_halved=True)
+        assert upstream.gate(NOON + 59.9 * SECOND).is_halved
+        assert upstream.gate(NOON + 60 * SECOND) == OPEN_GATE
+
+    def test_another_within_it_makes_it_longer_and_not_a_quarter(self, upstream: Upstream) -> None:
+        upstream.note((1, Retry("answered 429", 429)))
+        upstream.note((2, Retry("answered 429", 429)), now=NOON + 50 * SECOND)
+
+        assert upstream.gate(NOON + 109 * SECOND) == Gate(is_open=True, is_halved=True)
+        assert upstream.gate(NOON + 110 * SECOND) == OPEN_GATE
+
+    def test_a_429_that_says_how_long_halves_nothing(self, upstream: Upstream) -> None:
+        upstream.note((1, Retry("answered 429", 429, wait=1)))
+
+        assert upstream.gate(NOON + SECOND) == OPEN_GATE
 
 
 class TestARefusedCredential:
@@ -229,13 +256,13 @@ class TestARefusedCredential:
         told = upstream.note((1, refused("shut")))
 
         assert [(state.account_code, state.state) for state in told] == [("shut", CLOSED)]
-        assert upstream.gate() == Gate(True, False, ("shut",), ())
+        assert upstream.gate() == Gate(is_open=True, closed=frozenset({"shut"}))
 
     def test_the_account_is_probed_every_ten_seconds(self, upstream: Upstream) -> None:
         upstream.note((1, refused("shut")))
 
         looks = [NOON + n * SECOND / 2 for n in range(100)]
-        probed = [(now - NOON).total_seconds() for now in looks if upstream.gate(now).probed_accounts]
+        probed = [(now - NOON).total_seconds() for now in looks if upstream.gate(now).probes_due]
 
         assert probed == [10, 20, 30, 40]
 
@@ -246,7 +273,7 @@ class TestARefusedCredential:
         gates = [one.gate(NOON + 10 * SECOND) for one in (upstream, Upstream(other))]
         other.close()
 
-        assert [gate.probed_accounts for gate in gates] == [("shut",), ()]
+        assert [gate.probes_due for gate in gates] == [("shut",), ()]
 
     def test_a_probe_that_is_refused_again_is_followed_by_one_in_ten_seconds(
         self, upstream: Upstream
@@ -258,8 +285,8 @@ class TestARefusedCredential:
 
         assert told == []
         assert upstream.state("shut").since == NOON
-        assert upstream.gate(NOON + 21 * SECOND).probed_accounts == ()
-        assert upstream.gate(NOON + 22 * SECOND).probed_accounts == ("shut",)
+        assert upstream.gate(NOON + 21 * SECOND).probes_due == ()
+        assert upstream.gate(NOON + 22 * SECOND).probes_due == ("shut",)
 
     @pytest.mark.parametrize("answer", [Delivered(202), Rejected("answered 400", 400)])
     def test_an_answer_to_the_account_opens_it_and_its_messages_go(
@@ -280,14 +307,166 @@ class TestARefusedCredential:
 
         upstream.note((2, TAKEN), account_code="other")
 
-        assert upstream.gate().closed_accounts == ("shut",)
+        assert upstream.gate().closed == {"shut"}
 
-    def test_the_common_credential_closes_all(self, upstream: Upstream) -> None:
-        upstream.note((1, refused("")))
+
+class TestTheCommonCredential:
+    """What the token endpoint refuses keeps back the accounts that go by it, and no others."""
+
+    def test_accounts_with_their_own_go_on(self, upstream: Upstream) -> None:
+        told = upstream.note((1, NO_TOKEN))
+
+        gate = upstream.gate()
+        assert [(state.account_code, state.state) for state in told] == [(COMMON, CLOSED)]
+        assert gate == Gate(is_open=True, closed=frozenset({COMMON}))
+        assert (gate.lets("own", "OWN"), gate.lets("one", ""), gate.lets("another", "")) == (
+            True,
+            False,
+            False,
+        )
+
+    def test_it_is_probed_every_ten_seconds(self, upstream: Upstream) -> None:
+        upstream.note((1, NO_TOKEN))
+
+        assert upstream.gate(NOON + 9 * SECOND).probes_due == ()
+        assert upstream.gate(NOON + 10 * SECOND).probes_due == (COMMON,)
+
+    def test_an_answer_to_an_account_with_its_own_does_not_open_it(self, upstream: Upstream) -> None:
+        upstream.note((1, NO_TOKEN))
+
+        upstream.note((2, TAKEN), account_code="own")
+
+        assert upstream.gate().closed == {COMMON}
+
+    @pytest.mark.parametrize(
+        "answer", [TAKEN, Rejected("answered 400", 400), Retry("answered 503", 503, is_trouble=True)]
+    )
+    def test_any_answer_to_an_account_that_goes_by_it_opens_it(
+        self, upstream: Upstream, answer: Outcome
+    ) -> None:
+        upstream.note((1, NO_TOKEN))
+
+        upstream.note((2, answer), account_code="one", now=NOON + 10 * SECOND)
+
+        assert upstream.gate() == OPEN_GATE
+
+    def test_a_refused_account_shows_that_there_was_a_token(self, upstream: Upstream) -> None:
+        upstream.note((1, NO_TOKEN))
+
+        upstream.note((2, refused("shut")), account_code="shut")
+
+        assert upstream.gate().closed == {"shut"}
+
+    def test_messages_without_an_account_are_kept_back_by_a_refusal_too(self, upstream: Upstream) -> None:
+        upstream.note((1, refused("")), account_code="")
+        upstream.note((2, refused("")), account_code="", now=NOON + 10 * SECOND)
+
+        assert upstream.gate().closed == {COMMON}
+        assert upstream.state(COMMON).since == NOON
+
+
+class TestAPause:
+    @pytest.fixture
+    def paused(self, database: Database) -> None:
+        with database.write() as connection:
+            assert states.pause(connection, DESTINATION, "paused by ada", NOON)
+
+    def resume(self, database: Database, now: datetime = NOON) -> bool:
+        with database.write() as connection:
+            return states.resume(connection, DESTINATION, now)
+
+    def test_it_lets_nothing_out_until_it_is_over(
+        self, upstream: Upstream, database: Database, paused: None
+    ) -> None:
+        assert upstream.gate() == Gate(is_open=False, closed=frozenset({PAUSED}))
+
+        assert self.resume(database)
+
+        assert upstream.gate() == OPEN_GATE
+
+    def test_no_probe_leaves_in_it(self, upstream: Upstream, paused: None) -> None:
+        upstream.close()
+        upstream.note((1, refused("shut")), (2, NO_TOKEN))
+
+        assert upstream.gate(NOON + 100 * SECOND).probes_due == ()
+
+    def test_an_answer_to_a_call_that_was_under_way_does_not_end_it(
+        self, upstream: Upstream, paused: None
+    ) -> None:
+        upstream.note((1, BUSY), (2, TAKEN))
+
+        assert upstream.gate().closed == {PAUSED}
+
+    def test_what_was_closed_is_closed_after_it(
+        self, upstream: Upstream, database: Database, paused: None
+    ) -> None:
+        upstream.close()
+
+        self.resume(database)
 
         assert upstream.gate() == SHUT_GATE
-        assert upstream.gate(NOON + 9 * SECOND) == SHUT_GATE
-        assert upstream.gate(NOON + 10 * SECOND) == PROBE
+
+    def test_to_pause_or_resume_twice_changes_nothing(
+        self, upstream: Upstream, database: Database, paused: None
+    ) -> None:
+        with database.write() as connection:
+            assert not states.pause(connection, DESTINATION, "paused by bob", NOON + SECOND)
+        assert (upstream.state(PAUSED).reason, upstream.state(PAUSED).since) == ("paused by ada", NOON)
+
+        assert [self.resume(database), self.resume(database)] == [True, False]
+
+    def test_another_destination_goes_on(self, database: Database, paused: None) -> None:
+        with database.read() as connection:
+            assert states.gate(states.read_states(connection, "braze"), NOON) == OPEN_GATE
+
+
+class TestTheTimeThatIsNotCounted:
+    """A message is tried for RETRY_FOR; the time for which it was kept back is not counted."""
+
+    def seconds(self, database: Database, now: datetime, account: str = ACCOUNT) -> float:
+        message = a_call(account_code=account).message
+        with database.read() as connection:
+            known = states.read_states(connection, DESTINATION)
+        return states.shut_seconds(known, message, credential_of, now)
+
+    def test_it_runs_while_the_destination_is_closed(self, upstream: Upstream, database: Database) -> None:
+        before = self.seconds(database, NOON)
+        upstream.close()
+
+        assert before == 0
+        assert self.seconds(database, NOON + 5 * SECOND) == 5
+
+    def test_it_stands_while_it_is_open_and_goes_on_from_there(
+        self, upstream: Upstream, database: Database
+    ) -> None:
+        upstream.close()
+        upstream.note((9, TAKEN), now=NOON + 10 * SECOND)
+        assert self.seconds(database, NOON + 100 * SECOND) == 10
+
+        upstream.close(now=NOON + 200 * SECOND)
+
+        assert self.seconds(database, NOON + 207 * SECOND) == 17
+
+    def test_a_pause_counts(self, database: Database) -> None:
+        with database.write() as connection:
+            states.pause(connection, DESTINATION, "paused by ada", NOON)
+            states.resume(connection, DESTINATION, NOON + 60 * SECOND)
+
+        assert self.seconds(database, NOON + 100 * SECOND) == 60
+
+    def test_an_account_counts_for_its_own_messages(self, upstream: Upstream, database: Database) -> None:
+        upstream.note((1, refused("shut")))
+
+        late = NOON + 8 * SECOND
+        assert [self.seconds(database, late, account) for account in ("shut", "other")] == [8, 0]
+
+    def test_the_common_credential_counts_for_those_that_go_by_it(
+        self, upstream: Upstream, database: Database
+    ) -> None:
+        upstream.note((1, NO_TOKEN))
+
+        late = NOON + 8 * SECOND
+        assert [self.seconds(database, late, account) for account in ("one", "own")] == [8, 0]
 
 
 class TestARestart:
@@ -307,7 +486,8 @@ class TestARestart:
         process.close()
 
         assert found == known
-        assert gates == [Gate(False, False, ("shut",), ()), Gate(False, True, ("shut",), ("shut",))]
+        closed = frozenset({"shut", WHOLE})
+        assert gates == [Gate(False, closed=closed), Gate(False, closed=closed, probes_due=("", "shut"))]
 
     def test_failures_are_counted_over_a_restart(self, database: Database, database_url: str) -> None:
         Upstream(database).note(*((line, BUSY) for line in range(4)))

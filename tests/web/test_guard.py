@@ -49,7 +49,12 @@ def calls_of(bridge: Bridge) -> list[tuple[str, str]]:
     """Every method and path that the application knows, with something in place of what varies."""
     found = []
     for rule in bridge.app.url_map.iter_rules():
-        path = rule.rule.replace("<rest:rest>", "/x").replace("<message_id>", "x").replace("<path:path>", "x")
+        path = (
+            rule.rule.replace("<rest:rest>", "/x")
+            .replace("<message_id>", "x")
+            .replace("<path:path>", "x")
+            .replace("<name>", "x")
+        )
         assert "<" not in path, f"say in calls_of what stands for the variable part of {rule.rule}"
         found += [(method, path) for method in sorted(rule.methods - {"HEAD", "OPTIONS"})]
     return found
