@@ -74,6 +74,6 @@ def subject_key(call: CalendarCall) -> int:
 
 def _stays(connection: Connection, account_code: str, rokt_event_id: str) -> bool:
     """False where a delete of the whole event waits as the last word."""
-    ahead = reading.waiting_in(connection, key_of(DESTINATION, line(account_code, rokt_event_id)))
-    action, stored = ahead[-1] if ahead else ("", {})
+    its_line = key_of(DESTINATION, line(account_code, rokt_event_id))
+    action, stored = reading.last_waiting_in(connection, its_line) or ("", {})
     return action != "delete" or bool(stored["subscription_ids"])

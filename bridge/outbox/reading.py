@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,16 +86,29 @@ def states(connection: Connection, ids: Sequence[str]) -> dict[str, State]:
     return {row.id: State(row.state) for row in rows}
 
 
-def waiting_in(connection: Connection, line: int) -> list[tuple[str, Json]]:
-    """What is still to leave of a line, in its order: action and request."""
-    query = (
-        sa.select(messages.c.action, bodies.c.request)
-        .join(waiting, waiting.c.seq == messages.c.seq)
-        .join(bodies, bodies.c.seq == messages.c.seq)
-        .where(waiting.c.line == line)
-        .order_by(waiting.c.seq)
-    )
-    return [(row.action, row.request) for row in connection.execute(query)]
+def waiting_in(connection: Connection, line: int) -> Iterator[tuple[str, Json]]:
+    """What is still to leave of a line, in its order: action and request. A hundred thousand may stand in one."""
+    after = 0
+    while True:
+        of_line = _waiting.where(waiting.c.line == line, waiting.c.seq > after)
+        rows = connection.execute(of_line.order_by(waiting.c.seq).limit(MOST_LISTED)).all()
+        yield from ((row.action, row.request) for row in rows)
+        if len(rows) < MOST_LISTED:
+            return
+        after = rows[-1].seq
+
+
+def last_waiting_in(connection: Connection, line: int) -> tuple[str, Json] | None:
+    query = _waiting.where(waiting.c.line == line).order_by(waiting.c.seq.desc()).limit(1)
+    row = connection.execute(query).first()
+    return (row.action, row.request) if row else None
+
+
+_waiting = (
+    sa.select(waiting.c.seq, messages.c.action, bodies.c.request)
+    .join(messages, messages.c.seq == waiting.c.seq)
+    .join(bodies, bodies.c.seq == waiting.c.seq)
+)
 
 
 def shown(connection: Connection, seqs: Sequence[int]) -> list[dict[str, Any]]:
