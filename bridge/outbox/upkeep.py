@@ -13,14 +13,17 @@ from bridge.outbox.lines import enter, give_up, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting, workers
 
 STALE_AFTER = timedelta(seconds=20)  # four missed heartbeats
+CALL_LASTS = timedelta(seconds=10)  # at most, dripping answers included
 SWEEP_ROWS = 64
 TOO_LATE = "too late"
 WORKER_LOST = "the worker that sent this was not heard of again"
+OVERTAKEN_LATE = "an older call of this event was answered late, so this goes once more"
+_AGAIN = "once_more"  # in a message's progress: it was delivered, and waits only to be the last again
 # Of a delivered message that goes again: its deadline and its failures were met before.
 _ONCE_MORE = {
     "state": State.RETRYING,
     "was_uncertain": True,
-    "progress": None,
+    "progress": {_AGAIN: True},
     "expires_at": None,
     "first_failed_at": None,
     "tries": 0,
@@ -65,23 +68,53 @@ def take_over(connection: Connection, now: datetime) -> int:
 def send_last_again(connection: Connection, lines: Iterable[int], now: datetime) -> list[Message]:
     """A late answer of a call that was taken over may have overtaken newer ones: the last goes once more.
 
-    Where something of the line still waits, that is the last word. Returns the messages that go again.
+    So does what is in flight, after it. What only waits is not trusted to be the last word: it may yet die.
+    Returns the messages that go again. The lines' keys must be held.
     """
     again: list[int] = []
     for line in sorted(set(lines)):
-        if connection.scalar(sa.select(waiting.c.seq).where(waiting.c.line == line).limit(1)) is not None:
-            continue
-        last = connection.scalar(
-            # By the line: SQLite would read all that was ever delivered, by the index on states.
-            sa.select(sa.func.max(messages.c.seq)).where(
-                messages.c.line == line, sa.func.coalesce(messages.c.state, "") == State.DELIVERED
-            )
-        )
+        spoilt = _spoil(connection, line, now)
+        last = None if _is_going_again(connection, line) else _last_delivered(connection, line)
         if last is not None:
+            # Behind the end of the call that was spoilt: both at once could arrive in any order.
+            enter(connection, [last], now + CALL_LASTS if spoilt else now, _ONCE_MORE)
             again.append(last)
-    if again:
-        enter(connection, again, now, _ONCE_MORE)
+        again += spoilt
     return read(connection, again)
+
+
+def _spoil(connection: Connection, line: int, now: datetime) -> list[int]:
+    """Take over the call that a line has in flight: the late one may have arrived after it."""
+    in_flight = sa.select(waiting.c.seq, waiting.c.call_id).where(
+        waiting.c.line == line, waiting.c.is_head, waiting.c.call_id.is_not(None)
+    )
+    found = connection.execute(in_flight.with_for_update()).all()
+    for row in found:
+        free = {"call_id": None, "due_at": now + CALL_LASTS, "expires_at": None}  # it left in time
+        connection.execute(sa.update(waiting).where(waiting.c.seq == row.seq).values(free))
+        told = {"state": State.RETRYING, "was_uncertain": True, "expires_at": None, "reason": OVERTAKEN_LATE}
+        connection.execute(sa.update(messages).where(messages.c.seq == row.seq).values(told))
+        connection.execute(sa.delete(calls).where(calls.c.id == row.call_id))
+    return [row.seq for row in found]
+
+
+def _is_going_again(connection: Connection, line: int) -> bool:
+    query = sa.select(messages.c.progress).join(waiting, waiting.c.seq == messages.c.seq)
+    its = connection.scalars(query.where(waiting.c.line == line, messages.c.progress.is_not(None)))
+    return any(_AGAIN in progress for progress in its)
+
+
+def _last_delivered(connection: Connection, line: int) -> int | None:
+    """By the time of delivery: an older one may have been forced behind a newer one."""
+    query = (
+        sa.select(messages.c.seq)
+        # By the line: SQLite would read all that was ever delivered, by the index on states.
+        .where(messages.c.line == line, sa.func.coalesce(messages.c.state, "") == State.DELIVERED)
+        .order_by(messages.c.settled_at.desc(), messages.c.seq.desc())
+        .limit(1)
+    )
+    seq: int | None = connection.scalar(query)
+    return seq
 
 
 def expire(connection: Connection, now: datetime) -> list[Message]:

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from factories import NOON, a_message, line_with, title_of
-from outbox.steps import TAKEN, Outbox, ids
+from outbox.steps import TAKEN, Outbox
 
-from bridge.message import Delivered, Rejected, Retry, State
+from bridge.message import Delivered, Message, NewMessage, Rejected, Retry, State
 from bridge.outbox import upkeep
+from bridge.outbox.claim import Call
 from bridge.outbox.tables import workers
-from bridge.outbox.upkeep import STALE_AFTER, WORKER_LOST
+from bridge.outbox.upkeep import CALL_LASTS, STALE_AFTER, WORKER_LOST
 
 MOMENT = timedelta(milliseconds=1)
 STALE = NOON + STALE_AFTER + MOMENT
+
+
+def a_late_answer(outbox: Outbox, line: Sequence[NewMessage], *, delivered: int) -> Call:
+    """The call of a line's first message, taken over; so many of the line were delivered since."""
+    outbox.accept(*line)
+    outbox.beat("late")
+    [late] = outbox.claim(worker="late")
+    outbox.take_over(STALE)
+    outbox.deliver(delivered, now=STALE)
+    return late
+
+
+def send_last_again(outbox: Outbox, late: Call) -> list[Message]:
+    with outbox.database.write() as connection:
+        return upkeep.send_last_again(connection, [late.message.line], STALE)
+
+
+def sent_from(outbox: Outbox, now: datetime) -> list[str]:
+    sent = []
+    while claimed := outbox.claim(now=now):
+        sent += [title_of(call.message.request) for call in claimed]
+        outbox.settle(claimed, now=now)
+    return sent
 
 
 def workers_known(outbox: Outbox) -> set[str]:
@@ -63,13 +88,8 @@ class TestTakingOver:
         outbox.beat("silent")
         outbox.claim(worker="silent")
         outbox.take_over(STALE)
-        sent = []
 
-        while claimed := outbox.claim(now=STALE):
-            sent += [title_of(call.message.request) for call in claimed]
-            outbox.settle(claimed, now=STALE)
-
-        assert sent == ["Sale 1", "Sale 2", "Sale 3"]
+        assert sent_from(outbox, STALE) == ["Sale 1", "Sale 2", "Sale 3"]
         assert outbox.faults() == []
 
     def test_a_worker_that_beats_keeps_its_calls(self, outbox: Outbox) -> None:
@@ -143,33 +163,66 @@ class TestALateWorker:
 
     def test_the_last_of_its_line_goes_once_more(self, outbox: Outbox) -> None:
         """Its old call may have reached the upstream after the newer one."""
-        accepted = ids(outbox.accept(*line_with(2)))
-        outbox.beat("late")
-        [late] = outbox.claim(worker="late")
-        outbox.take_over(STALE)
-        outbox.deliver(2, now=STALE)
+        late = a_late_answer(outbox, line_with(2), delivered=2)
 
-        with outbox.database.write() as connection:
-            again = upkeep.send_last_again(connection, [late.message.line], STALE)
+        again = send_last_again(outbox, late)
 
-        assert [message.id for message in again] == [accepted[1]]
+        assert [title_of(message.request) for message in again] == ["Sale 2"]
         assert outbox.states() == ["delivered", "retrying"]
         [call] = outbox.claim(now=STALE)
         assert call.message.was_uncertain
         outbox.settle(call, now=STALE)
         assert outbox.states() == ["delivered", "delivered"]
 
-    def test_what_waits_in_its_line_is_the_last_word_already(self, outbox: Outbox) -> None:
-        outbox.accept(*line_with(2))
-        outbox.beat("late")
-        [late] = outbox.claim(worker="late")
-        outbox.take_over(STALE)
-        outbox.deliver(now=STALE)
+    def test_the_last_goes_before_what_waits_as_that_may_yet_die(self, outbox: Outbox) -> None:
+        late = a_late_answer(outbox, line_with(3), delivered=2)
 
-        with outbox.database.write() as connection:
-            assert upkeep.send_last_again(connection, [late.message.line], STALE) == []
+        again = send_last_again(outbox, late)
 
-        assert outbox.states() == ["delivered", "accepted"]
+        assert [title_of(message.request) for message in again] == ["Sale 2"]
+        assert outbox.states() == ["delivered", "retrying", "accepted"]
+        assert outbox.faults() == []
+        assert sent_from(outbox, STALE) == ["Sale 2", "Sale 3"]
+
+    def test_what_is_in_flight_goes_once_more_after_its_call_has_ended(self, outbox: Outbox) -> None:
+        """The late call may have reached the upstream after that one, too."""
+        late = a_late_answer(outbox, line_with(3), delivered=2)
+        [in_flight] = outbox.claim(worker="w-2", now=STALE)
+
+        again = send_last_again(outbox, late)
+
+        assert [title_of(message.request) for message in again] == ["Sale 2", "Sale 3"]
+        assert (outbox.calls(), outbox.claim(now=STALE + CALL_LASTS - MOMENT)) == ([], [])
+        assert outbox.faults() == []
+        assert outbox.settle(in_flight, now=STALE).final == ()
+        assert sent_from(outbox, STALE + CALL_LASTS) == ["Sale 2", "Sale 3"]
+
+    def test_what_was_in_flight_left_in_time(self, outbox: Outbox) -> None:
+        late = a_late_answer(outbox, line_with(2, expires_at=STALE + MOMENT), delivered=1)
+        outbox.claim(worker="w-2", now=STALE)
+
+        send_last_again(outbox, late)
+
+        assert outbox.expire(STALE + CALL_LASTS) == []
+        assert sent_from(outbox, STALE + CALL_LASTS) == ["Sale 1", "Sale 2"]
+
+    def test_one_late_answer_after_another_sends_no_older_one_again(self, outbox: Outbox) -> None:
+        late = a_late_answer(outbox, line_with(3), delivered=3)
+
+        again = [send_last_again(outbox, late) for _ in range(2)]
+
+        assert [len(messages) for messages in again] == [1, 0]
+        assert sent_from(outbox, STALE) == ["Sale 3"]
+
+    def test_the_last_is_what_was_delivered_last(self, outbox: Outbox) -> None:
+        """An older one may have been forced behind a newer one."""
+        late = a_late_answer(outbox, line_with(2), delivered=2)
+        outbox.replay(late.message.id, force=True, now=STALE + MOMENT)
+        outbox.deliver(now=STALE + MOMENT)
+
+        [again] = send_last_again(outbox, late)
+
+        assert again.id == late.message.id
 
     def test_a_line_that_delivered_nothing_has_nothing_to_send_again(self, outbox: Outbox) -> None:
         outbox.accept(a_message())
@@ -191,4 +244,4 @@ class TestALateWorker:
         with outbox.database.write() as connection:
             [message] = upkeep.send_last_again(connection, [call.message.line], STALE)
 
-        assert message.progress == {}
+        assert "deleted" not in message.progress
