@@ -43,11 +43,8 @@ def terminate_connections(place: Place) -> None:
 
 
 def fill_disk(place: Place, processes: Sequence[int], seconds: float, chance: random.Random) -> None:
-    """No file of these processes grows beyond what the log of SQLite has by now, or not at all."""
-    size = 0
-    if chance.random() < 0.7:
-        with suppress(OSError):
-            size = os.stat(f"{place.path}-wal").st_size
+    """No file of these processes grows beyond a size that SQLite's log meets at once, soon, or at a checkpoint."""
+    size = chance.choice([0, _size(f"{place.path}-wal") // 2, _size(f"{place.path}-wal"), _size(place.path)])
     for pid in processes:
         _limit(pid, size)
     time.sleep(seconds)
@@ -67,6 +64,13 @@ def is_lock_held(place: Place) -> bool:
             else:
                 return False
     return True
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _limit(pid: int, size: int) -> None:

@@ -29,9 +29,9 @@ FULL_RATE = 0.9  # of the arrival rate, over a second, counts as full
 MEASURED_FOR = 30.0
 
 # How often each, by weight. Of these a short run has those that are over in moments.
-SUDDEN = {"kill_web_child": 6, "kill_worker": 9, "kill_web_master": 1, "kill_web": 1, "end_worker": 3}
-SLOW = {"end_web": 1, "stop_worker": 1, "stop_web_child": 1, "kill_everything": 1}
-OF_SQLITE = {"hold_writer": 2, "fill_disk": 2}
+SUDDEN = {"kill_web_child": 12, "kill_worker": 15, "kill_web_master": 2, "kill_web": 1, "end_worker": 4}
+SLOW = {"end_web": 1, "stop_worker": 2, "stop_web_child": 1, "kill_everything": 1}
+OF_SQLITE = {"hold_writer": 2, "fill_disk": 3}
 OF_POSTGRESQL = {"hold_writer": 2, "end_connections": 3, "restart_database": 1}
 
 
@@ -70,10 +70,11 @@ class Faults:
         self._bridge, self._place = bridge, place
         self._driver, self._upstream = driver, upstream
         self._weights = SUDDEN | (OF_POSTGRESQL if place.server else OF_SQLITE) | ({} if is_short else SLOW)
-        self._pause = (0.1, 0.5) if is_short else (0.1, 0.7)
+        self._pause = (0.1, 0.5) if is_short else (0.05, 0.45)
         self._held_for = HELD_SHORT if is_short else HELD_FOR
         self._random = random.Random(f"faults-{seed}")
         self._asleep: set[int] = set()
+        self._database_troubled = threading.Lock()
         self._beside: list[threading.Thread] = []
         self._began = time.monotonic()
 
@@ -166,14 +167,15 @@ class Faults:
         server, mode = self._place.server, self._random.choice(["immediate", "fast"])
         down_for = self._random.choice(DOWN_FOR)
         assert server is not None
-        self._bridge.armed.unlink()
-        self._upstream.be_fair(down_for + MEASURED_FOR)
-        began = time.monotonic()
-        server.stop(mode)
-        time.sleep(down_for)
-        server.start()
-        self.outages.append((began, time.monotonic()))
-        taken, delivered = self._await_full_rate(time.monotonic())
+        with self._database_troubled:
+            self._bridge.armed.unlink()
+            self._upstream.be_fair(down_for + MEASURED_FOR)
+            began = time.monotonic()
+            server.stop(mode)
+            time.sleep(down_for)
+            server.start()
+            self.outages.append((began, time.monotonic()))
+            taken, delivered = self._await_full_rate(time.monotonic())
         self.recoveries.append(Recovery(mode, down_for, taken, delivered))
         self._upstream.be_fair(0)
         self._bridge.armed.touch()
@@ -196,18 +198,27 @@ class Faults:
         terminate_connections(self._place)
 
     def _hold_writer(self) -> None:
-        with self._outage():
-            self._say(hold_writer(self._place, self._random.uniform(*self._held_for), self._random))
+        seconds = self._random.uniform(*self._held_for)
+        self._trouble_database(lambda: self._say(hold_writer(self._place, seconds, self._random)))
 
     def _fill_disk(self) -> None:
-        with self._outage():
-            fill_disk(self._place, self._writers(), self._random.uniform(*self._held_for), self._random)
+        seconds, writers = self._random.uniform(*self._held_for), self._writers()
+        self._trouble_database(lambda: fill_disk(self._place, writers, seconds, self._random))
+
+    def _trouble_database(self, do: Callable[[], None]) -> None:
+        """While the kills go on, but one such trouble at a time."""
+
+        def alone() -> None:
+            with self._database_troubled:
+                began = time.monotonic()
+                do()
+                self.outages.append((began, time.monotonic()))
+
+        if not self._database_troubled.locked():
+            self._aside(alone)
 
     def _writers(self) -> Sequence[int]:
         return [*children_of(self._bridge.web.pid), *(worker.pid for worker in self._bridge.workers)]
-
-    def _outage(self) -> _Outage:
-        return _Outage(self.outages)
 
     def _see_it_end(self, worker: Worker) -> None:
         began = time.monotonic()
@@ -258,17 +269,6 @@ class Faults:
 
     def _say(self, what: str) -> None:
         print(f"{time.monotonic() - self._began:7.2f} {what}", flush=True)
-
-
-class _Outage:
-    def __init__(self, outages: list[tuple[float, float]]) -> None:
-        self._outages, self._began = outages, 0.0
-
-    def __enter__(self) -> None:
-        self._began = time.monotonic()
-
-    def __exit__(self, *_exc: object) -> None:
-        self._outages.append((self._began, time.monotonic()))
 
 
 def _sleep_of(pid: int, seconds: float) -> None:

@@ -30,7 +30,7 @@ DRAINED_WITHIN = 180.0  # seconds after the last fault, for all that was promise
 TAKEN_OVER_WITHIN = 25.0
 FULL_RATE_WITHIN = 10.0
 WORKERS = 3
-PASSES, PASSES_SHORT = 40, 12
+PASSES, PASSES_SHORT = 20, 12
 
 
 @dataclass(frozen=True)

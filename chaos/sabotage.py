@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
-from bridge.database import Database
+from bridge.database import UNAVAILABLE, Database, clock
 from bridge.outbox import enqueue, lines, settle, upkeep
 from bridge.outbox.tables import messages
 from bridge.worker import Worker
@@ -15,15 +15,18 @@ from bridge.worker import Worker
 
 def answer_before_commit() -> None:
     """202 before the commit: a kill between the two loses what was promised."""
-    store = enqueue.Inbox._store
 
     def answers_first(self: enqueue.Inbox, group: list[Any]) -> None:
-        for entry in group:
-            promised = enqueue.Accepted(("promised",) * len(entry.request.messages), enqueue.State.ACCEPTED)
-            entry.done.set_result(promised)
-        again = [enqueue._Entry(entry.request) for entry in group]
-        threading.Event().wait(0.05)
-        store(self, again)
+        try:
+            with self._database.write() as connection:
+                answers = enqueue.store(connection, [entry.request for entry in group], clock(connection))
+                for entry, answer in zip(group, answers, strict=True):
+                    entry.done.set_result(answer)
+                time.sleep(0.01)
+        except UNAVAILABLE as down:
+            for entry in group:
+                if not entry.done.done():
+                    entry.done.set_exception(down)
 
     enqueue.Inbox._store = answers_first  # type: ignore[method-assign]
 
@@ -55,6 +58,11 @@ def no_claim() -> None:
     Worker._cycle = rolls_back  # type: ignore[method-assign]
 
 
+def no_fence() -> None:
+    """A worker that wakes late settles what others have taken over."""
+    settle._fence = lambda _connection, results: {result.call.id for result in results}
+
+
 def no_order() -> None:
     """Every message is the head of a line of its own."""
 
@@ -75,6 +83,7 @@ SABOTAGES: dict[str, Callable[[], None]] = {
     "answer-before-commit": answer_before_commit,
     "no-mark": no_mark,
     "no-claim": no_claim,
+    "no-fence": no_fence,
     "no-order": no_order,
     "no-key-lock": no_key_lock,
 }
