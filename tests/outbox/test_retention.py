@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 from factories import NOON, a_message, a_request, a_subject
 
 from bridge.database import Database
 from bridge.message import State
+from bridge.outbox import retention
 from bridge.outbox.enqueue import store
 from bridge.outbox.retention import forget_old
 from bridge.outbox.tables import bodies, latest, messages, repeats
@@ -65,3 +68,54 @@ def test_repeats_go_after_seven_days_and_the_latest_with_its_event(database: Dat
     assert (_count(database, repeats), _count(database, latest)) == (0, 1)
     _forget(database, 40.1)
     assert _count(database, latest) == 0
+
+
+def test_what_ended_again_just_now_holds_nothing_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand old ones that were replayed come first in the order of acceptance."""
+    monkeypatch.setattr(retention, "MOST_ROWS", 2)
+    for day in (20, 20, 0):
+        with database.write() as connection:
+            store(connection, [a_request(a_message(state=State.SKIPPED))], NOON + timedelta(days=day))
+
+    gone = _forget(database, 31)
+
+    assert gone == 1
+    with database.read() as connection:
+        kept = list(connection.scalars(sa.select(messages.c.settled_at)))
+    assert kept == [NOON + timedelta(days=20)] * 2
+
+
+def test_a_piece_is_small_whatever_there_is_to_forget(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MOST_ROWS", 2)
+    for number in range(3):
+        request = a_request(
+            a_message(state=State.SKIPPED),
+            a_message(state=State.DEAD),
+            repeat_key=f"k-{number}",
+            subject=a_subject(f"e-{number}"),
+        )
+        with database.write() as connection:
+            store(connection, [request], NOON)
+
+    pieces = [_forget(database, 1000) for _ in range(6)]
+
+    assert pieces == [2, 2, 2, 2, 1, 0]
+    assert [_count(database, table) for table in (messages, bodies, repeats, latest)] == [0, 0, 0, 0]
+
+
+def test_two_workers_forget_different_rows(postgresql_database_url: str) -> None:
+    """On SQLite one waits for the other."""
+    with (
+        closing(Database(postgresql_database_url)) as first,
+        closing(Database(postgresql_database_url)) as second,
+    ):
+        with first.write() as connection:
+            store(connection, [a_request(a_message(state=State.SKIPPED))], NOON)
+
+        with first.write() as connection:
+            assert forget_old(connection, NOON + timedelta(days=31), THIRTY_DAYS) == 1
+            assert _forget(second, 31) == 0
