@@ -19,7 +19,7 @@ from bridge.database import UNAVAILABLE, Database
 from bridge.errors import SettingsInvalid
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
-from bridge.web import destinations, guard, hooks, messages, problems, unguarded
+from bridge.web import destinations, guard, hooks, jobs, messages, problems, unguarded
 from bridge.web.parts import MOST_WAITING, Parts
 
 MOST_BYTES = 1024 * 1024  # of a request's body
@@ -75,6 +75,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         hooks.blueprint(parts),
         messages.read_blueprint(parts),
         messages.replay_blueprint(parts),
+        jobs.read_blueprint(parts),
+        jobs.operate_blueprint(parts),
         destinations.read_blueprint(parts),
         destinations.operate_blueprint(parts),
     ):

@@ -117,9 +117,12 @@ def _migrate(_given: argparse.Namespace) -> int:
 
 def _worker(_given: argparse.Namespace) -> int:
     from bridge import log, schema
+    from bridge.calendar.templates import Templates
     from bridge.calendar.zones import use_pinned_tzdata
     from bridge.database import Database
     from bridge.destinations import configured
+    from bridge.job_runner import JobRunner
+    from bridge.rendering import Renderer
     from bridge.worker import Worker
 
     settings = _settings()
@@ -136,7 +139,13 @@ def _worker(_given: argparse.Namespace) -> int:
     worker = Worker(database, destinations, settings.retry_for, keep)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
-    worker.run()
+    renderer = Renderer(database, Templates(database), settings.test_subscriptions)
+    jobs = JobRunner(database, destinations, renderer.for_job)
+    jobs.start()
+    try:
+        worker.run()
+    finally:
+        jobs.stop()
     for destination in destinations:
         destination.close()
     database.close()

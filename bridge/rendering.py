@@ -9,15 +9,16 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from bridge.database import Database
-from bridge.errors import FieldError, InvalidPayload
+from bridge.errors import FieldError, InvalidPayload, TemplateRefused
 from bridge.ledger import events
 from bridge.message import Message, NewMessage
 from bridge.outbox import reading
 from bridge.outbox.enqueue import accepted_content
+from bridge.outbox.pieces import Refusal
 from bridge.outbox.tables import key_of
 from bridge.routes import ROUTES
 from bridge.routes.calendar_events import CalendarCall, Catalogue
-from bridge.routes.calendar_messages import DESTINATION, Known, line, plan
+from bridge.routes.calendar_messages import DESTINATION, Known, line, plan, reason_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class Renderer:
             told = f"nothing of this is for the account {message.account_code} now"
             raise InvalidPayload.of(FieldError("id", told))
         return made
+
+    def for_job(self, message: Message, payload: dict[str, Any]) -> tuple[NewMessage, ...] | Refusal:
+        """The same, with a refusal as what a job counts and the message keeps."""
+        try:
+            return self.again(message, payload)
+        except TemplateRefused as refusal:
+            return Refusal(refusal.cause, reason_of(refusal))
+        except InvalidPayload as wrong:
+            return Refusal(f"not right: {', '.join(sorted({e.field for e in wrong.errors}))}")
 
 
 def reparse(catalogue: Catalogue, route_name: str, payload: dict[str, Any], now: datetime) -> CalendarCall:

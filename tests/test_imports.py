@@ -32,6 +32,7 @@ PARTS: dict[str, set[str]] = {
     "offers": EVERYBODY | {"upstream"},
     "worker": EVERYBODY | {"database", "outbox", "destinations", "sending"},
     "sending": EVERYBODY | {"database", "outbox", "destinations"},
+    "job_runner": EVERYBODY | {"database", "outbox", "destinations"},
     "web": EVERYBODY
     | {"database", "schema", "routes", "calendar", "outbox", "ledger", "offers", "rendering"},
     "console": EVERYBODY | {"database", "web", "routes", "calendar", "outbox", "ledger", "offers"},

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from bridge.database import UNAVAILABLE, Database, clock
 from bridge.errors import DatabaseUnavailable
 from bridge.message import Json, NewMessage, State
+from bridge.outbox.lines import LIVE, rise
 from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
 from bridge.rows import among, draw, insert, upsert
 
@@ -30,7 +31,9 @@ _REPEATS = sa.select(repeats.c.key, repeats.c.ids).where(
     among(repeats.c.key, "keys"), repeats.c.expires_at > sa.bindparam("now")
 )
 _LATEST = sa.select(latest).where(among(latest.c.subject, "subjects"))
-_HEADS = sa.select(waiting.c.line).where(among(waiting.c.line, "lines"), waiting.c.is_head)
+_HEADS = sa.select(waiting.c.line, waiting.c.priority).where(
+    among(waiting.c.line, "lines"), waiting.c.is_head
+)
 
 
 @dataclass(frozen=True)
@@ -202,8 +205,11 @@ class _Known:
             found = connection.execute(_LATEST, {"subjects": list(subjects)})
             self._latest = {row.subject: dict(row._mapping) for row in found}
         self._lines: set[int] = set()
+        self._behind: set[int] = set()  # lines in which only what jobs sent again waits
         if lines:
-            self._lines = set(connection.scalars(_HEADS, {"lines": list(lines)}))
+            heads = connection.execute(_HEADS, {"lines": list(lines)}).all()
+            self._lines = {head.line for head in heads}
+            self._behind = {head.line for head in heads if head.priority > LIVE}
         self._rows: list[dict[str, object]] = []
         self._bodies: list[dict[str, object]] = []
         self._new_repeats: list[dict[str, object]] = []
@@ -287,6 +293,8 @@ class _Known:
             insert(connection, bodies, [{"seq": seq, **body} for seq, _, body in stored])
             queued = [self._wait(seq, row) for seq, row, _ in stored if row["state"] == State.ACCEPTED]
             insert(connection, waiting, queued)
+            if self._behind:
+                rise(connection, self._behind & {row["line"] for row in queued})
         upsert(connection, repeats, self._new_repeats)
         upsert(connection, latest, list(self._new_latest.values()))
 
@@ -301,7 +309,7 @@ class _Known:
             "account_code": row["account_code"],
             "line": line,
             "is_head": is_head,
-            "priority": 0 if row["is_test"] else 1,  # somebody waits for a test at the other end
+            "priority": 0 if row["is_test"] else LIVE,  # somebody waits for a test at the other end
             "due_at": self._now,
             "expires_at": row["expires_at"],
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -52,8 +52,7 @@ def enter(
         its_heads = sa.update(waiting).where(waiting.c.line.in_(set_back), waiting.c.is_head)
         connection.execute(its_heads.values(is_head=False))
     its_priority = {head.line: min(head.priority, priority) for head in heads}
-    if risen := [head.line for head in heads if its_priority[head.line] < head.priority]:
-        connection.execute(sa.update(waiting).where(waiting.c.line.in_(risen)).values(priority=priority))
+    rise(connection, {head.line for head in heads if its_priority[head.line] < head.priority})
     goes_first = firsts.keys() - {head.line for head in heads} | set_back
     connection.execute(
         sa.insert(waiting),
@@ -71,6 +70,15 @@ def enter(
             for row in rows
         ],
     )
+
+
+def rise(connection: Connection, lines: Collection[int]) -> None:
+    """What jobs sent again in these lines, whose keys must be held, goes as what is live, which waits for it."""
+    if lines:
+        behind = sa.select(waiting.c.seq).where(waiting.c.line.in_(lines), waiting.c.priority > LIVE)
+        # Who has locked one holds no key: it is about to leave, and to wait for it could be mutual.
+        risen = waiting.c.seq.in_(behind.with_for_update(skip_locked=True))
+        connection.execute(sa.update(waiting).where(risen).values(priority=LIVE))
 
 
 def fall_behind(connection: Connection, ids: Sequence[str], priority: int) -> None:

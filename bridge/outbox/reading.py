@@ -132,7 +132,7 @@ def shown(connection: Connection, seqs: Sequence[int]) -> list[dict[str, Any]]:
         sa.select(attempts).where(attempts.c.seq.in_(seqs)).order_by(attempts.c.id)
     ):
         tried.setdefault(row.seq, []).append(
-            {"at": _iso(row.at), "status": row.status, "ms": row.ms, "answer": row.answer}
+            {"at": iso(row.at), "status": row.status, "ms": row.ms, "answer": row.answer}
         )
     by_seq = {row.seq: _message(row, tried.get(row.seq, [])) for row in connection.execute(query)}
     return [by_seq[seq] for seq in seqs]
@@ -163,10 +163,10 @@ def _message(row: Any, its_attempts: list[dict[str, Any]]) -> dict[str, Any]:
         "version": row.version,
         "is_test": row.is_test,
         "request_id": row.request_id,
-        "received_at": _iso(row.received_at),
-        "due_at": _iso(row.due_at),
-        "settled_at": _iso(row.settled_at),
-        "expires_at": _iso(row.expires_at),
+        "received_at": iso(row.received_at),
+        "due_at": iso(row.due_at),
+        "settled_at": iso(row.settled_at),
+        "expires_at": iso(row.expires_at),
         "reason": row.reason,
         "waits_for": row.waits_for,
         "was_uncertain": row.was_uncertain,
@@ -175,5 +175,5 @@ def _message(row: Any, its_attempts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _iso(at: datetime | None) -> str | None:
+def iso(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -85,31 +85,34 @@ def count(connection: Connection, of: Selection, seconds: float) -> tuple[int, b
         after = row.last
 
 
-def is_of(of: Selection) -> list[sa.ColumnElement[bool]]:
-    """What a message must be to be one of these, as it stands now."""
+def still(of: Selection) -> list[sa.ColumnElement[bool]]:
+    """What a message must be to be one of these."""
     return _conditions(of, messages.c)
 
 
 def _examined(of: Selection, after: int) -> sa.Select[Any]:
     """The next rows by the index that leads there fastest, in its order."""
     table, wanted = messages.c, of.wanted
-    events = event_ids_of(wanted.event_id) if wanted.event_id is not None else []
+    keys = [table.state == state for state in of.states]
     if wanted.user_id is not None:
         keys = [table.user_id == wanted.user_id]
-    elif 0 < len(events) <= MOST_PARTS:
-        keys = [table.event_id == one for one in events]
-    else:
-        keys = [table.state == state for state in of.states]
+    elif wanted.event_id is not None:
+        *prefixes, whole = event_ids_of(wanted.event_id)
+        # Rokt's event id ends in its user, who has fewer messages than the event.
+        users = [table.user_id == wanted.event_id[len(prefix) + 1 :] for prefix in prefixes]
+        if len(users) < MOST_PARTS:
+            keys = [*(sa.and_(table.event_id == whole, in_state) for in_state in keys), *users]
     span = (table.seq > after, table.seq <= of.upto)
     parts = [
         sa.select(*_COLUMNS).where(key, *span).order_by(table.seq).limit(EXAMINED).subquery() for key in keys
     ]
-    whole = sa.union_all(*(sa.select(part) for part in parts)).subquery()
-    return sa.select(whole).order_by(whole.c.seq).limit(EXAMINED)
+    # Of several ways, two may lead to the same row.
+    every = sa.union(*(sa.select(part) for part in parts)).subquery()
+    return sa.select(every).order_by(every.c.seq).limit(EXAMINED)
 
 
 def _ends(examined: sa.FromClause) -> sa.Select[Any]:
-    last = sa.func.max(examined.c.seq).label("last")
+    last: Any = sa.func.max(examined.c.seq).label("last")
     return sa.select(last, sa.func.count().label("size")).select_from(examined)
 
 

@@ -116,6 +116,14 @@ Index(
     sqlite_where=sa.text("is_head = 1 AND call_id IS NULL"),
 )
 Index("waiting_by_line", waiting.c.line, waiting.c.seq)
+_is_behind = sa.text("priority > 1 AND is_head AND call_id IS NULL")  # what jobs have sent and did not leave yet
+Index(
+    "waiting_behind",
+    waiting.c.destination,
+    waiting.c.due_at,
+    postgresql_where=_is_behind,
+    sqlite_where=_is_behind,
+)
 _is_claimed = waiting.c.call_id.is_not(None)
 Index("waiting_claimed", waiting.c.call_id, postgresql_where=_is_claimed, sqlite_where=_is_claimed)
 _expires = waiting.c.expires_at.is_not(None)
@@ -198,6 +206,37 @@ latest = Table(
     Column("as_of", Float(53)),
     Column("content", JsonText),
     Column("keep_until", UtcDateTime, nullable=False, index=True),
+)
+
+
+# Work over many messages, done piece by piece by whichever worker is free. `cursor`: how far it has gone, by
+# `seq`; `upto`: the last `seq` when it was made, as what comes later is not touched.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", Order, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("kind", String(8), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("wanted", JsonText, nullable=False),  # the filter
+    Column("options", JsonText, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("count", Integer, nullable=False),  # what matched when it was made
+    Column("is_count_whole", Boolean, nullable=False),  # False: the count was cut short, there are more
+    Column("cursor", BigInteger, nullable=False),
+    Column("upto", BigInteger, nullable=False),
+    Column("done", Integer, nullable=False, default=0),
+    Column("skipped", JsonText, nullable=False),  # reason: how many
+    Column("failed", JsonText, nullable=False),
+    Column("reason", Words),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("runner_id", String(36)),  # who works on it, for some seconds after `worked_at`
+    Column("worked_at", UtcDateTime),
+    Index("jobs_finished", "finished_at"),
+    sqlite_autoincrement=True,
 )
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
 from typing import Any
 
 import structlog
 from flask import Blueprint, Response, g, jsonify, request
 
-from bridge.calendar.event import yes_no
 from bridge.database import clock
-from bridge.errors import FieldError, InvalidPayload, InvalidValue, NotFound, TemplateRefused
+from bridge.errors import FieldError, InvalidPayload, NotFound, TemplateRefused
 from bridge.ledger import events
 from bridge.message import Message, State
 from bridge.outbox import lines, reading, replay, search
 from bridge.rendering import Renderer
 from bridge.routes.calendar_messages import reason_of
-from bridge.routes.incoming import Reader, meant, moment, plain
+from bridge.routes.incoming import plain
+from bridge.web import filters
 from bridge.web.intake import flag
 from bridge.web.parts import Parts
 from bridge.web.problems import of_answerable
-
-QUERY = ("state", "destination", "user_id", "event_id", "was_uncertain", "since", "until", "limit", "cursor")
-
-_LOST_PLUS = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})$")
 
 log = structlog.get_logger()
 
@@ -35,7 +29,7 @@ def read_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.get("/v1/messages")
     def list_messages() -> Response:
-        wanted = _filter(request.args)
+        wanted = filters.of_list(request.args)
         with parts.database.read() as connection:
             found, following = search.listed(connection, wanted)
         return jsonify({"messages": found, "next": None if following is None else str(following)})
@@ -117,51 +111,3 @@ def _is_current() -> bool:
     if given not in ("", "current"):
         raise InvalidPayload.of(FieldError("render", 'must be "current": the version published now'))
     return given == "current"
-
-
-def _filter(args: Any) -> reading.Filter:
-    reader = Reader()
-    for name in args.keys() - set(QUERY):
-        reader.refuse(name[:60], f"is no filter; {meant(name, QUERY)}")
-    wanted = reading.Filter(
-        state=reader.read("state", _state, args.get("state")),
-        destination=_text(args.get("destination")),
-        user_id=_text(args.get("user_id")),
-        event_id=_text(args.get("event_id")),
-        was_uncertain=reader.read("was_uncertain", _yes_no, args.get("was_uncertain")),
-        since=reader.read("since", _time, args.get("since")),
-        until=reader.read("until", _time, args.get("until")),
-        before=reader.read("cursor", _number, args.get("cursor")),
-        limit=min(reader.read("limit", _number, args.get("limit")) or 50, reading.MOST_LISTED),
-    )
-    reader.check()
-    return wanted
-
-
-def _text(given: str | None) -> str | None:
-    return plain(given) if given else None
-
-
-def _state(given: str | None) -> State | None:
-    if not given:
-        return None
-    if given not in set(State):
-        raise InvalidValue(f"is no state; {meant(given, [str(s) for s in State])}")
-    return State(given)
-
-
-def _time(given: str | None) -> datetime | None:
-    # A plus that nobody encoded arrives as a blank.
-    return moment(_LOST_PLUS.sub(r"\1+\2", given)) if given else None
-
-
-def _number(given: str | None) -> int | None:
-    if not given:
-        return None
-    if not (given.isascii() and given.isdigit() and len(given) < 19):
-        raise InvalidValue("must be a whole number, as an earlier answer gave it")
-    return int(given)
-
-
-def _yes_no(given: str | None) -> bool | None:
-    return yes_no(given) if given else None

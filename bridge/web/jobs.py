@@ -1,0 +1,130 @@
+"""Jobs over many messages: replay and cancel by a filter; how far they are, and their end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from flask import Blueprint, Response, g, jsonify, request
+
+from bridge.database import clock
+from bridge.errors import FieldError, InvalidPayload, NotFound
+from bridge.outbox import jobs
+from bridge.outbox.jobs import POSSIBLE, Kind
+from bridge.outbox.reading import Filter
+from bridge.outbox.selection import count
+from bridge.routes.incoming import Reader, plain
+from bridge.web import filters
+from bridge.web.intake import flag
+from bridge.web.json_body import read_object
+from bridge.web.parts import Parts
+
+OPTIONS = {Kind.REPLAY: ("dry_run", "force", "render"), Kind.CANCEL: ("dry_run",)}
+COUNT_WITHIN = 2.0  # seconds
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _Wish:
+    wanted: Filter
+    is_dry_run: bool
+    force: bool
+    is_current: bool
+
+
+def read_blueprint(parts: Parts) -> Blueprint:
+    blueprint = Blueprint("jobs", __name__)
+    blueprint.before_request(parts.guard.needs("read"))
+
+    @blueprint.get("/v1/jobs")
+    def list_jobs() -> Response:
+        with parts.database.read() as connection:
+            return jsonify({"jobs": jobs.listed(connection)})
+
+    @blueprint.get("/v1/jobs/<job_id>")
+    def show_job(job_id: str) -> Response:
+        return _shown(parts, job_id)
+
+    return blueprint
+
+
+def operate_blueprint(parts: Parts) -> Blueprint:
+    blueprint = Blueprint("jobs_operate", __name__)
+    blueprint.before_request(parts.guard.needs("operate"))
+
+    @blueprint.post("/v1/messages/replay")
+    def replay_messages() -> Response:
+        return _create(parts, Kind.REPLAY)
+
+    @blueprint.post("/v1/messages/cancel")
+    def cancel_messages() -> Response:
+        return _create(parts, Kind.CANCEL)
+
+    @blueprint.delete("/v1/jobs/<job_id>")
+    def stop_job(job_id: str) -> Response:
+        with parts.database.write() as connection:
+            is_stopped = jobs.stop(connection, plain(job_id), clock(connection))
+        if is_stopped:
+            log.info("job.cancelled", job=job_id, key=g.key_name, request_id=g.request_id)
+        return _shown(parts, job_id)
+
+    return blueprint
+
+
+def _create(parts: Parts, kind: Kind) -> Response:
+    wish = _wish(kind)
+    with parts.database.read() as connection:
+        now = clock(connection)
+        of = jobs.selection(kind, wish.wanted, jobs.newest(connection), now)
+        counted, is_whole = count(connection, of, COUNT_WITHIN)
+    answer: dict[str, Any] = {"count": counted, "request_id": g.request_id}
+    if not is_whole:
+        answer["is_count_whole"] = False
+    if wish.is_dry_run:
+        return jsonify({"dry_run": True} | answer)
+    with parts.database.write() as connection:
+        job_id = jobs.create(
+            connection,
+            kind,
+            of,
+            (counted, is_whole),
+            now,
+            by=g.key_name,
+            request_id=g.request_id,
+            force=wish.force,
+            is_current=wish.is_current,
+        )
+    log.info("job.created", job=job_id, kind=kind, count=counted, key=g.key_name, request_id=g.request_id)
+    response = jsonify({"job": job_id} | answer)
+    response.status_code = 202
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return response
+
+
+def _wish(kind: Kind) -> _Wish:
+    """Options may stand in the body or in the query: one that nobody reads would send what was not to be sent."""
+    options = OPTIONS[kind]
+    reader = Reader()
+    reader.refuse_unknown([name for name in request.args if name not in options], "is no option", options)
+    reader.check()
+    body, _ = read_object(request)
+    wanted = filters.of_job(body, options, POSSIBLE[kind])
+    render = body.get("render", request.args.get("render"))
+    if render not in (None, "current"):
+        raise InvalidPayload.of(FieldError("render", 'must be "current": the version published now'))
+    return _Wish(
+        wanted,
+        is_dry_run=flag("dry_run") or filters.option("dry_run", body.get("dry_run")),
+        force=flag("force") or filters.option("force", body.get("force")),
+        is_current=render == "current",
+    )
+
+
+def _shown(parts: Parts, job_id: str) -> Response:
+    with parts.database.read() as connection:
+        found = jobs.one(connection, plain(job_id))
+    if found is None:
+        raise NotFound("There is no job with this id.")
+    return jsonify(found)
