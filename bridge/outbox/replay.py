@@ -16,6 +16,9 @@ from bridge.outbox.lines import FORCED, IN_PLACE, LIVE, OVERTAKEN, enter, fall_b
 from bridge.outbox.tables import bodies, key_of, lock_keys, messages
 
 _ANEW = {"state": State.ACCEPTED, "tries": 0, "first_failed_at": None, "reason": None, "expires_at": None}
+_OUTDATED = {
+    "outdated": True
+}  # a settled message's progress: a later one was delivered, and is forgotten by now
 
 
 def settled(connection: Connection, message_id: str) -> tuple[Message, dict[str, Any]] | None:
@@ -138,6 +141,29 @@ def refuse_again(connection: Connection, message: Message, cause: str) -> None:
     connection.execute(sa.update(messages).where(still).values(reason=cause))
 
 
+def outdate(connection: Connection, delivered: Sequence[int]) -> None:
+    """These are about to be forgotten: what is older and kept for longer must not overwrite them all the same."""
+    if not delivered:
+        return
+    gone, kept = messages.alias("gone").c, messages.alias("kept")
+    last = (
+        sa.select(gone.line, sa.func.max(gone.seq).label("seq"))
+        .where(gone.seq.in_(delivered))
+        .group_by(gone.line)
+        .subquery()
+    )
+    # By the line: SQLite would read all that ever died, by the index on states.
+    is_settled = sa.func.coalesce(kept.c.state, "").in_(SETTLED)
+    is_news = sa.or_(kept.c.progress.is_(None), kept.c.progress != _OUTDATED)
+    older = (
+        sa.select(kept.c.seq)
+        .join(last, sa.and_(kept.c.line == last.c.line, kept.c.seq < last.c.seq))
+        .where(is_settled, is_news)
+    )
+    still = sa.and_(messages.c.seq.in_(older), messages.c.state.in_(SETTLED))
+    connection.execute(sa.update(messages).where(still).values(progress=_OUTDATED))
+
+
 def _overtaken(connection: Connection, stored: Sequence[Message]) -> set[int]:
     """Those of whose line a later one was delivered."""
     table = messages.c
@@ -151,7 +177,9 @@ def _overtaken(connection: Connection, stored: Sequence[Message]) -> set[int]:
     )
     rows = connection.execute(sa.select(asked.c.line, last.scalar_subquery().label("last")))
     last_in = {row.line: row.last or 0 for row in rows}
-    return {message.seq for message in stored if message.seq < last_in[message.line]}
+    outdated = sa.select(table.seq).where(table.seq.in_(seqs), table.progress == _OUTDATED)
+    overtaken = {message.seq for message in stored if message.seq < last_in[message.line]}
+    return overtaken | set(connection.scalars(outdated))
 
 
 def _check_settled(state: str) -> None:

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.message import State
+from bridge.outbox.lines import IN_PLACE
+from bridge.outbox.replay import outdate
 from bridge.outbox.tables import latest, messages, repeats
 
 MOST_ROWS = 500  # of one piece: tens of milliseconds, for which all who write to SQLite wait
@@ -35,28 +37,34 @@ def forget(
     most: int = MOST_ROWS,
 ) -> int:
     """Delete at most this many rows whose time has come, by the index on it."""
-    return _delete(connection, table, [until <= now], until, most)
+    return _delete(connection, table, _oldest(connection, table, [until <= now], until, most))
 
 
 def _forget_messages(connection: Connection, state: State, before: datetime, most: int) -> int:
-    # Their bodies and attempts go with them.
     its_time = [messages.c.state == state, messages.c.settled_at < before]
-    return _delete(connection, messages, its_time, messages.c.settled_at, most)
+    old = _oldest(connection, messages, its_time, messages.c.settled_at, most)
+    if state in IN_PLACE:
+        outdate(connection, old)
+    return _delete(connection, messages, old)  # their bodies and attempts go with them
 
 
-def _delete(
+def _oldest(
     connection: Connection,
     table: sa.Table,
     its_time: list[sa.ColumnElement[bool]],
-    oldest: sa.Column[datetime],
+    by: sa.Column[datetime],
     most: int,
-) -> int:
+) -> list[int]:
     if most <= 0:
-        return 0
+        return []
     [key] = table.primary_key.columns
     # Locked, so that what was replayed or renewed just now stays, and two workers take different rows.
-    query = sa.select(key).where(*its_time).order_by(oldest).limit(most)
-    old = list(connection.scalars(query.with_for_update(skip_locked=True)))
+    query = sa.select(key).where(*its_time).order_by(by).limit(most)
+    return list(connection.scalars(query.with_for_update(skip_locked=True)))
+
+
+def _delete(connection: Connection, table: sa.Table, old: list[int]) -> int:
+    [key] = table.primary_key.columns
     if old:
         connection.execute(sa.delete(table).where(key.in_(old)))
     return len(old)

@@ -7,16 +7,19 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from factories import NOON, a_message, a_request, a_subject
+from factories import NOON, a_message, a_request, a_subject, line_with
+from outbox.steps import DAY, Outbox, ids
 
 from bridge.database import Database
-from bridge.message import State
+from bridge.message import Delivered, Outcome, Rejected, Skipped, State
 from bridge.outbox import retention
 from bridge.outbox.enqueue import store
+from bridge.outbox.lines import FORCED, OVERTAKEN
 from bridge.outbox.retention import forget_old
 from bridge.outbox.tables import bodies, latest, messages, repeats
 
 THIRTY_DAYS = timedelta(days=30)
+REFUSED = Rejected("answered 400", 400)
 
 
 def _count(database: Database, table: sa.Table) -> int:
@@ -119,3 +122,59 @@ def test_two_workers_forget_different_rows(postgresql_database_url: str) -> None
         with first.write() as connection:
             assert forget_old(connection, NOON + timedelta(days=31), THIRTY_DAYS) == 1
             assert _forget(second, 31) == 0
+
+
+class TestAnOldDeadMessageOfAForgottenLine:
+    """It is kept for longer than the later one that was delivered, and must not overwrite that."""
+
+    @pytest.fixture
+    def outbox(self, database: Database) -> Outbox:
+        return Outbox(database)
+
+    def line_of(self, outbox: Outbox, *outcomes: Outcome) -> list[str]:
+        accepted = outbox.accept(*line_with(len(outcomes)))
+        for outcome in outcomes:
+            outbox.settle(outbox.claim(), outcome)
+        return ids(accepted)
+
+    @pytest.mark.parametrize("later", [Delivered(202), Skipped("already so")])
+    def test_it_is_superseded_when_it_is_replayed(
+        self, outbox: Outbox, database: Database, later: Outcome
+    ) -> None:
+        dead, _ = self.line_of(outbox, REFUSED, later)
+
+        assert _forget(database, 30.1) == 1
+
+        assert outbox.replay(dead, now=NOON + 31 * DAY) == State.SUPERSEDED
+        assert outbox.message(dead).reason == OVERTAKEN
+
+    def test_force_sends_it_all_the_same(self, outbox: Outbox, database: Database) -> None:
+        dead, _ = self.line_of(outbox, REFUSED, Delivered(202))
+
+        _forget(database, 30.1)
+
+        assert outbox.replay(dead, now=NOON + 31 * DAY, force=True) == State.ACCEPTED
+
+    def test_a_later_one_goes(self, outbox: Outbox, database: Database) -> None:
+        _, dead = self.line_of(outbox, Delivered(202), REFUSED)
+
+        _forget(database, 30.1)
+
+        assert outbox.replay(dead, now=NOON + 31 * DAY) == State.ACCEPTED
+
+    def test_it_goes_where_the_later_one_died_too(self, outbox: Outbox, database: Database) -> None:
+        older, _ = self.line_of(outbox, REFUSED, REFUSED)
+        outbox.accept(a_message(user_id="u-2"))
+        outbox.deliver()
+
+        assert _forget(database, 30.1) == 1
+
+        assert outbox.replay(older, now=NOON + 31 * DAY) == State.ACCEPTED
+
+    def test_one_that_waits_is_left_alone(self, outbox: Outbox, database: Database) -> None:
+        dead, _ = self.line_of(outbox, REFUSED, Delivered(202))
+        outbox.replay(dead, force=True)
+
+        _forget(database, 30.1)
+
+        assert outbox.claim()[0].message.progress == {FORCED: True}
