@@ -56,8 +56,23 @@ messages = Table(
     Index("messages_by_line", "line", "seq"),
     Index("messages_by_state", "state", "seq"),
     Index("messages_by_user", "user_id", "seq"),
-    Index("messages_by_event", "event_id", "seq"),
+    Index("messages_by_event_state", "event_id", "state", "seq"),
+    Index("messages_by_destination", "destination", "state", "seq"),
     sqlite_autoincrement=True,
+)
+Index(
+    "messages_uncertain",
+    messages.c.seq,
+    postgresql_where=messages.c.was_uncertain,
+    sqlite_where=sa.text("was_uncertain = 1"),
+)
+_is_settled = messages.c.settled_at.is_not(None)
+Index(
+    "messages_settled",
+    messages.c.state,
+    messages.c.settled_at,
+    postgresql_where=_is_settled,
+    sqlite_where=_is_settled,
 )
 
 # What is large and personal stands apart: settling rewrites a narrow row, erasure has one place to look.
