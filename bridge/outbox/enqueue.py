@@ -31,6 +31,10 @@ _REPEATS = sa.select(repeats.c.key, repeats.c.ids).where(
     among(repeats.c.key, "keys"), repeats.c.expires_at > sa.bindparam("now")
 )
 _LATEST = sa.select(latest).where(among(latest.c.subject, "subjects"))
+# By the id alone: SQLite would read all that ever died, by the index on states.
+_DEAD = sa.select(messages.c.id).where(
+    among(messages.c.id, "ids"), sa.func.coalesce(messages.c.state, "") == State.DEAD
+)
 _HEADS = sa.select(waiting.c.line, waiting.c.priority).where(
     among(waiting.c.line, "lines"), waiting.c.is_head
 )
@@ -204,6 +208,7 @@ class _Known:
         if subjects:
             found = connection.execute(_LATEST, {"subjects": list(subjects)})
             self._latest = {row.subject: dict(row._mapping) for row in found}
+        self._dead = self._dead_among(connection, requests)
         self._lines: set[int] = set()
         self._behind: set[int] = set()  # lines in which only what jobs sent again waits
         if lines:
@@ -239,9 +244,19 @@ class _Known:
             self._remember(subject, ids, before)
         return Accepted(tuple(ids), state)
 
+    def _dead_among(self, connection: Connection, requests: Sequence[Request]) -> set[str]:
+        """Of the messages that these requests may be repeats of: what died stands for nothing."""
+        ids: list[str] = []
+        for subject in (request.subject for request in requests if request.subject):
+            before = self._latest.get(subject.key)
+            if before and before["digest"] == subject.digest:
+                ids += before["ids"]  # type: ignore[arg-type]
+        return set(connection.scalars(_DEAD, {"ids": ids})) if ids else set()
+
     def _is_same_again(self, subject: Subject, before: dict[str, object]) -> bool:
         is_recent = self._now - before["accepted_at"] < SAME_AGAIN_WITHIN  # type: ignore[operator]
-        return bool(before["digest"] == subject.digest and is_recent)
+        is_alive = self._dead.isdisjoint(before["ids"])  # type: ignore[arg-type]
+        return bool(before["digest"] == subject.digest and is_recent and is_alive)
 
     def _remember(self, subject: Subject, ids: list[str], before: dict[str, object] | None) -> None:
         row: dict[str, object] = {

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from factories import NOON, a_message, a_request, a_subject, an_event
 from outbox.steps import Outbox
 
-from bridge.message import State
+from bridge.message import Rejected, State
 from bridge.outbox.enqueue import Request, accepted_content
 from bridge.outbox.tables import latest, repeats
 
@@ -128,6 +128,36 @@ class TestByteForByte:
         accepted = outbox.accept(request, request)
 
         assert [one.is_repeat for one in accepted] == [False, False]
+
+    def test_what_died_may_be_asked_for_again(self, outbox: Outbox) -> None:
+        """Else the caller's last word would be answered with 200 and never stand."""
+        outbox.accept(about("A"), about("B"))
+        outbox.deliver()
+        outbox.settle(outbox.claim(), Rejected("answered 400", 400))
+
+        accepted = outbox.accept(*(about(digest) for digest in "BB"))
+
+        assert [one.is_repeat for one in accepted] == [False, True]
+        assert outbox.states() == ["delivered", "dead", "accepted"]
+
+    def test_so_may_what_died_in_one_of_its_accounts(self, outbox: Outbox) -> None:
+        two = [a_message(account_code="one"), a_message(account_code="two")]
+        request = a_request(*two, subject=a_subject(digest="A"))
+        outbox.accept(request)
+        outbox.deliver()
+        outbox.settle(outbox.claim(), Rejected("answered 400", 400))
+
+        [again] = outbox.accept(request)
+
+        assert not again.is_repeat
+
+    def test_what_was_delivered_may_not(self, outbox: Outbox) -> None:
+        outbox.accept(about("A"))
+        outbox.deliver()
+
+        [again] = outbox.accept(about("A"))
+
+        assert again.is_repeat
 
     def test_what_was_skipped_is_not_the_latest(self, outbox: Outbox) -> None:
         outbox.accept(about("A"))
