@@ -8,7 +8,7 @@ import random
 import resource
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 
 import sqlalchemy as sa
@@ -42,13 +42,17 @@ def terminate_connections(place: Place) -> None:
         connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) {others}"))
 
 
-def fill_disk(place: Place, processes: Sequence[int], seconds: float, chance: random.Random) -> None:
+def fill_disk(
+    place: Place, processes: Callable[[], Sequence[int]], seconds: float, chance: random.Random
+) -> None:
     """No file of these processes grows beyond a size that SQLite's log meets at once, soon, or at a checkpoint."""
     size = chance.choice([0, _size(f"{place.path}-wal") // 2, _size(f"{place.path}-wal"), _size(place.path)])
-    for pid in processes:
-        _limit(pid, size)
-    time.sleep(seconds)
-    for pid in processes:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:  # those that start meanwhile have no more room
+        for pid in processes():
+            _limit(pid, size)
+        time.sleep(0.1)
+    for pid in processes():
         _limit(pid, resource.RLIM_INFINITY)
 
 

@@ -8,8 +8,10 @@ import random
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 KEY = "test-key"  # of the bridge's callers
 HOT = 0.03  # share of the events that are of one key
@@ -77,7 +79,7 @@ class Driver:
                 one = near[-1]
             if one.ids:
                 self.replayed.add(one.request_id)
-                self._ask(f"/v1/messages/{one.ids[0]}/replay", {}, {})
+                self._ask("POST", f"/v1/messages/{one.ids[0]}/replay", {})
 
     def finish(self, seconds: float) -> int:
         """Waits until everything was taken. Returns how many were not."""
@@ -87,6 +89,19 @@ class Driver:
         self.abandon.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
         return sum(one.taken_at is None and not one.refusal for one in self.sent)
+
+    def listed(self, state: str) -> dict[str, str | None]:
+        """What an operator finds under this state, with the reason of each."""
+        found: dict[str, str | None] = {}
+        query = f"/v1/messages?state={state}&limit=100"
+        following = ""
+        while following is not None:
+            status, answer = self._ask("GET", f"{query}{following and f'&cursor={following}'}")
+            if status != 200:
+                raise RuntimeError(f"the list of the {state} was answered {status}: {answer}")
+            found |= {one["id"]: one["reason"] for one in answer["messages"]}
+            following = answer["next"]
+        return found
 
     def _next(self) -> None:
         key = 0 if self._random.random() < HOT else self._random.randrange(self._keys)
@@ -163,13 +178,15 @@ class Driver:
                 "start": "2030-01-01T10:00",
                 "timezone": "Eastern Standard Time",
             }
-        return self._ask("/v1/calendar/events", body, {"X-Request-Id": one.request_id})
+        return self._ask("POST", "/v1/calendar/events", body, {"X-Request-Id": one.request_id})
 
-    def _ask(self, path: str, body: object, more: dict[str, str]) -> tuple[int, dict]:
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"} | more
+    def _ask(
+        self, method: str, path: str, body: object = None, more: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, dict]:
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", **more}
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_WITHIN)
         try:
-            connection.request("POST", path, json.dumps(body), headers)
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read() or b"{}")
         except (OSError, http.client.HTTPException, ValueError):

@@ -18,13 +18,16 @@ from chaos.faults import Faults
 from chaos.journal import Death, Journal
 from chaos.upstream import Sight, Upstream
 
+LISTED = ("dead", "superseded", "skipped")
+
 
 @dataclass(frozen=True)
 class Evidence:
     """Rows are as the tables have them, messages by `seq`; other times are on the monotonic clock.
 
-    `epoch`: when that clock began. `stopped`: workers that slept, from when to when. `outages`: when nobody
-    could write. `may_die`: messages may run out of time.
+    `listed`: what the API lists of those that were not delivered, with the reason. `epoch`: when that clock
+    began. `stopped`: workers that slept, from when to when. `outages`: when nobody could write. `may_die`:
+    messages may run out of time.
     """
 
     sent: Sequence[Sent]
@@ -32,6 +35,7 @@ class Evidence:
     calendar: Mapping[str, Mapping[str | None, str | None]]
     messages: Sequence[Any]
     now: datetime
+    listed: Mapping[str, str | None]
     waiting: Sequence[Any] = ()
     calls: Sequence[Any] = ()
     attempts: Mapping[int, Sequence[Any]] = field(default_factory=dict)
@@ -49,6 +53,7 @@ def gather(
 ) -> Evidence:
     """Once all is quiet."""
     told: dict[int, list[Any]] = defaultdict(list)
+    listed = {name: reason for state in LISTED for name, reason in driver.listed(state).items()}
     with database.read() as connection:
         rows = connection.execute(sa.select(messages).order_by(messages.c.seq)).all()
         left, open_calls = (connection.execute(sa.select(table)).all() for table in (waiting, calls))
@@ -62,6 +67,7 @@ def gather(
             calendar=upstream.calendar,
             messages=rows,
             now=now,
+            listed=listed,
             waiting=left,
             calls=open_calls,
             attempts=told,

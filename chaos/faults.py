@@ -86,9 +86,9 @@ class Faults:
             time.sleep(self._random.uniform(*self._pause))
             self._look_after_workers()
             name = self._random.choices(names, weights)[0]
-            self.happened[name] += 1
-            self._say(name)
-            getattr(self, f"_{name}")()
+            if getattr(self, f"_{name}")() is not False:
+                self.happened[name] += 1
+                self._say(name)
         self._bridge.armed.unlink()
         for thread in self._beside:
             thread.join()
@@ -122,12 +122,14 @@ class Faults:
             self._bridge.kill_web()
         self._bridge.restart_web()
 
-    def _stop_web_child(self) -> None:
+    def _stop_web_child(self) -> bool:
         """Not with SQLite: whoever holds its write lock and sleeps stops everybody."""
         children = children_of(self._bridge.web.pid)
-        if children and self._place.server is not None:
-            child = self._random.choice(children)
-            self._aside(lambda: _sleep_of(child, STOPPED_WEB_FOR))
+        if not children or self._place.server is None:
+            return False
+        child = self._random.choice(children)
+        self._aside(lambda: _sleep_of(child, STOPPED_WEB_FOR))
+        return True
 
     def _kill_worker(self) -> None:
         if worker := self._any_worker():
@@ -155,12 +157,14 @@ class Faults:
             self._bridge.start_worker()
             self._aside(lambda: self._see_it_end(worker))
 
-    def _stop_worker(self) -> None:
-        if not self._asleep and (worker := self._any_worker()):
-            self._asleep.add(worker.pid)
-            self._bridge.start_worker()
-            seconds = self._random.uniform(*STOPPED_FOR)
-            self._aside(lambda: self._let_sleep(worker, seconds))
+    def _stop_worker(self) -> bool:
+        if self._asleep or (worker := self._any_worker()) is None:
+            return False
+        self._asleep.add(worker.pid)
+        self._bridge.start_worker()
+        seconds = self._random.uniform(*STOPPED_FOR)
+        self._aside(lambda: self._let_sleep(worker, seconds))
+        return True
 
     def _restart_database(self) -> None:
         """With nothing else in the way, as it is measured how long the bridge takes to be at its full rate again."""
@@ -197,15 +201,15 @@ class Faults:
     def _end_connections(self) -> None:
         terminate_connections(self._place)
 
-    def _hold_writer(self) -> None:
+    def _hold_writer(self) -> bool:
         seconds = self._random.uniform(*self._held_for)
-        self._trouble_database(lambda: self._say(hold_writer(self._place, seconds, self._random)))
+        return self._trouble_database(lambda: self._say(hold_writer(self._place, seconds, self._random)))
 
-    def _fill_disk(self) -> None:
-        seconds, writers = self._random.uniform(*self._held_for), self._writers()
-        self._trouble_database(lambda: fill_disk(self._place, writers, seconds, self._random))
+    def _fill_disk(self) -> bool:
+        seconds = self._random.uniform(*self._held_for)
+        return self._trouble_database(lambda: fill_disk(self._place, self._writers, seconds, self._random))
 
-    def _trouble_database(self, do: Callable[[], None]) -> None:
+    def _trouble_database(self, do: Callable[[], None]) -> bool:
         """While the kills go on, but one such trouble at a time."""
 
         def alone() -> None:
@@ -214,8 +218,10 @@ class Faults:
                 do()
                 self.outages.append((began, time.monotonic()))
 
-        if not self._database_troubled.locked():
-            self._aside(alone)
+        if self._database_troubled.locked():
+            return False
+        self._aside(alone)
+        return True
 
     def _writers(self) -> Sequence[int]:
         return [*children_of(self._bridge.web.pid), *(worker.pid for worker in self._bridge.workers)]

@@ -11,11 +11,10 @@ from typing import Any
 
 from bridge.outbox.upkeep import WORKER_LOST
 
-from chaos.evidence import Evidence
+from chaos.evidence import LISTED, Evidence
 from chaos.upstream import Sight
 
 MANY_TRIES = 6  # of a message, by which its back-off alone may outlast the quiet at the end
-LISTED = ("dead", "superseded", "skipped")
 
 
 @dataclass
@@ -135,7 +134,7 @@ def _lost(verdict: Verdict, case: _Case) -> None:
             elif row.state == "delivered":
                 if not any(s.taken_at and s.status != 503 for s in case.seen[one.request_id]):
                     verdict.lost.append(f"said to be delivered and never seen: {case.story(one.request_id)}")
-            elif row.state not in LISTED or not row.reason:
+            elif row.state not in LISTED or not case.evidence.listed.get(given):
                 verdict.lost.append(case.story(one.request_id))
             elif row.state == "dead" and case.evidence.may_die and row.reason.startswith("tried for"):
                 continue

@@ -57,13 +57,15 @@ def what_holds() -> Evidence:
         calendar={"k0_u": {"s0": "2"}},
         messages=[a_row(n) for n in range(3)],
         now=NOW,
+        listed={},
         epoch=EPOCH,
     )
 
 
 def with_row(number: int, **differs: Any) -> Evidence:
     rows = [a_row(n, **(differs if n == number else {})) for n in range(3)]
-    return replace(what_holds(), messages=rows)
+    listed = {row.id: row.reason for row in rows if row.state != "delivered"}
+    return replace(what_holds(), messages=rows, listed=listed)
 
 
 def seen_again(number: int, at: float) -> list[Sight]:
@@ -94,6 +96,12 @@ class TestLost:
 
     def test_what_died_without_a_listed_reason_is_lost(self) -> None:
         assert len(judge(with_row(1, state="dead", reason=None)).lost) == 1
+
+    def test_what_died_with_a_reason_that_no_list_shows_is_lost(self) -> None:
+        evidence = replace(with_row(1, state="dead", reason="answered 400"), listed={})
+        evidence = replace(evidence, sent=[sent(0), sent(1, title="bad 1"), sent(2)])
+
+        assert len(judge(evidence).lost) == 1
 
     def test_what_died_of_no_fault_of_its_own_is_lost(self) -> None:
         assert len(judge(with_row(1, state="dead", reason="answered 404")).lost) == 1
