@@ -159,9 +159,12 @@ def outdate(connection: Connection, delivered: Sequence[int]) -> None:
         sa.select(kept.c.seq)
         .join(last, sa.and_(kept.c.line == last.c.line, kept.c.seq < last.c.seq))
         .where(is_settled, is_news)
+        .order_by(kept.c.seq)
+        .with_for_update(of=kept)
     )
-    still = sa.and_(messages.c.seq.in_(older), messages.c.state.in_(SETTLED))
-    connection.execute(sa.update(messages).where(still).values(progress=_OUTDATED))
+    # Two statements: one of both is free to read all that ever ended.
+    if found := list(connection.scalars(older)):
+        connection.execute(sa.update(messages).where(messages.c.seq.in_(found)).values(progress=_OUTDATED))
 
 
 def _overtaken(connection: Connection, stored: Sequence[Message]) -> set[int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
@@ -102,6 +103,11 @@ def forgotten(connection: Connection) -> None:
     retention.forget_old(connection, NOON + timedelta(days=6), MONTH)
 
 
+def forgotten_some(connection: Connection) -> None:
+    with patch.object(retention, "MOST_ROWS", 5):
+        retention.forget_old(connection, NOON + 100 * DAY, MONTH)
+
+
 def lists(**filters: Any) -> Step:
     return lambda connection: search.listed(connection, Filter(limit=5, **filters))
 
@@ -115,6 +121,7 @@ STEPS: dict[str, Step] = {
     "taking over": lambda c: (claimed(c), upkeep.take_over(c, NOON + DAY)),
     "expiring nothing": expired,
     "forgetting nothing": forgotten,
+    "forgetting some": forgotten_some,
     "the age of the oldest": reading.waiting_since,
     "a late answer": lambda c: upkeep.send_last_again(c, [1, 2, 3], NOON),
     "one message": lambda c: reading.one(c, c.scalar(sa.text("SELECT max(id) FROM messages"))),
