@@ -14,7 +14,9 @@ from sqlalchemy.engine import Connection
 from bridge.message import Message
 from bridge.outbox.lines import read
 from bridge.outbox.tables import calls, waiting
+from bridge.rows import insert, update
 
+MOST_BROUGHT_FORWARD = 1000
 MOST_MERGED = 100  # lanes of one read; SQLite takes 500 in one statement
 _ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)  # whatever is due by then
 
@@ -70,6 +72,19 @@ def claim(
     return _call(connection, worker_id, destination, seqs, now) if seqs else []
 
 
+def bring_forward(
+    connection: Connection, destination: str, now: datetime, account_code: str | None = None
+) -> None:
+    """What is in back-off goes now, of one account or of all; if that is a great deal, the rest in its time."""
+    among = [lane for lane in lanes(connection, destination) if account_code in (None, lane.account_code)]
+    late: list[int] = []
+    for lane in among[:MOST_MERGED]:
+        bound = _bound(destination, lane, MOST_BROUGHT_FORWARD - len(late), now)
+        late += connection.scalars(_LATE_OF_LANE, bound)
+    if late:
+        connection.execute(sa.update(waiting).where(waiting.c.seq.in_(late)).values(due_at=now))
+
+
 def give_back(connection: Connection, given: Sequence[Call]) -> None:
     """Return what was claimed and never sent, as if it had not been touched."""
     ids = [call.id for call in given]
@@ -90,7 +105,7 @@ def _shares(
     of_each = [
         sa.select(
             sa.select(sa.literal(number).label("lane"), waiting.c.due_at, waiting.c.seq)
-            .where(*_FREE_HEADS, *_in_lane(str(number)))
+            .where(*_FREE_HEADS, *_in_lane(str(number)), waiting.c.due_at <= sa.bindparam("until"))
             .order_by(waiting.c.due_at, waiting.c.seq)
             .limit(sa.bindparam("count"))
             .subquery()
@@ -115,7 +130,6 @@ def _in_lane(number: str = "") -> list[sa.ColumnElement[bool]]:
     return [
         waiting.c.account_code == sa.bindparam(f"account_code{number}"),
         waiting.c.priority == sa.bindparam(f"priority{number}"),
-        waiting.c.due_at <= sa.bindparam("until"),
     ]
 
 
@@ -151,30 +165,22 @@ def _first_of_each() -> sa.Select[tuple[str, int, datetime]]:
 
 _FREE_HEADS = _free_heads_of(waiting)
 _LANES = _first_of_each()
-_HEADS_OF_LANE = (
+_OF_LANE = (
     sa.select(waiting.c.seq)
     .where(*_FREE_HEADS, *_in_lane())
     .order_by(waiting.c.due_at, waiting.c.seq)
     .limit(sa.bindparam("count"))
     .with_for_update(skip_locked=True)
 )
+_HEADS_OF_LANE = _OF_LANE.where(waiting.c.due_at <= sa.bindparam("until"))
+_LATE_OF_LANE = _OF_LANE.where(waiting.c.due_at > sa.bindparam("until"))
 
 
 def _call(
     connection: Connection, worker_id: str, destination: str, due: Sequence[int], now: datetime
 ) -> list[Call]:
     claimed = [Call(str(uuid.uuid4()), message) for message in read(connection, due)]
-    connection.execute(
-        sa.insert(calls),
-        [
-            {"id": c.id, "worker_id": worker_id, "destination": destination, "started_at": now}
-            for c in claimed
-        ],
-    )
-    connection.execute(
-        sa.update(waiting)
-        .where(waiting.c.seq == sa.bindparam("its_seq"))
-        .values(call_id=sa.bindparam("its_call")),
-        [{"its_seq": c.message.seq, "its_call": c.id} for c in claimed],
-    )
+    its_call = {"worker_id": worker_id, "destination": destination, "started_at": now}
+    insert(connection, calls, [{"id": one.id, **its_call} for one in claimed])
+    update(connection, waiting, [{"seq": one.message.seq, "call_id": one.id} for one in claimed])
     return claimed

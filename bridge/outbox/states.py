@@ -11,8 +11,9 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import upsert
 from bridge.message import Delivered, Message, Rejected, Retry, Uncertain
+from bridge.outbox import claim
 from bridge.outbox.settle import Result
-from bridge.outbox.tables import destination_states, waiting
+from bridge.outbox.tables import destination_states
 
 OPEN, CLOSED = "open", "closed"
 WHOLE = ""  # in an account's place: the whole destination
@@ -22,7 +23,6 @@ TROUBLED_LINES = 5  # different keys whose calls failed in a row
 PROBE_EVERY = timedelta(seconds=1)
 PROBE_LATER_EVERY = timedelta(seconds=10)
 PROBE_OFTEN_FOR = timedelta(minutes=1)
-MOST_RELEASED = 1000
 HALVED_FOR = timedelta(minutes=1)  # after a 429 that does not say for how long
 
 CredentialOf = Callable[[str], str]  # an account's own credential, "" for the common one
@@ -157,7 +157,8 @@ def note(
         if was.state != state.state:
             turned.append(state)
         if (was.state, state.state) == (CLOSED, OPEN):
-            _release(connection, destination, state.account_code, now)
+            of_account = None if state.account_code in (WHOLE, COMMON) else state.account_code
+            claim.bring_forward(connection, destination, now, of_account)
     return turned
 
 
@@ -246,19 +247,6 @@ def _held(connection: Connection, destination: str) -> dict[str, DestinationStat
 def _write(connection: Connection, changed: Sequence[DestinationState]) -> None:
     rows = [vars(s) | {"troubled_lines": list(s.troubled_lines)} for s in changed]
     upsert(connection, destination_states, rows)
-
-
-def _release(connection: Connection, destination: str, account_code: str, now: datetime) -> None:
-    """What was in back-off for the upstream's sake goes now; if that is a great deal, the rest in its time."""
-    table = waiting.c
-    of_account = [] if account_code in (WHOLE, COMMON) else [table.account_code == account_code]
-    free = [table.destination == destination, table.is_head, table.call_id.is_(None), table.due_at > now]
-    late = (
-        sa.select(table.seq).where(*free, *of_account).limit(MOST_RELEASED).with_for_update(skip_locked=True)
-    )
-    seqs = list(connection.scalars(late))
-    if seqs:
-        connection.execute(sa.update(waiting).where(table.seq.in_(seqs)).values(due_at=now))
 
 
 def _fresh(destination: str, account_code: str, now: datetime) -> DestinationState:

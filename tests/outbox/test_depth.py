@@ -119,6 +119,7 @@ STEPS: dict[str, Step] = {
     "settling": settled_with(Delivered(202)),
     "putting off": settled_with(RETRY),
     "taking over": lambda c: (claimed(c), upkeep.take_over(c, NOON + DAY)),
+    "opening again": lambda c: claim.bring_forward(c, DESTINATION, NOON + DAY),
     "expiring nothing": expired,
     "forgetting nothing": forgotten,
     "forgetting some": forgotten_some,
