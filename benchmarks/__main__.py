@@ -10,7 +10,13 @@ from benchmarks import accepting, both, databases, delivering, latency, machine,
 from benchmarks.extent import FULL, QUICK, USUAL, Extent
 from benchmarks.report import Row, Table
 
-PARTS = ("accepting", "delivering", "both", "latency", "tokens")
+MEASURES = {
+    "accepting": accepting.measure,
+    "delivering": delivering.measure,
+    "both": both.measure,
+    "latency": latency.measure,
+    "tokens": tokens.measure,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,14 +24,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a minute or two; not written to the docs")
     parser.add_argument("--full", action="store_true", help="100,000 deliveries with tokens of five minutes")
     parser.add_argument("--databases", default=",".join(databases.NAMES), help="of sqlite, postgresql")
-    parser.add_argument("--only", metavar="PART", help=f"of {', '.join(PARTS)}; not written to the docs")
+    parser.add_argument("--only", metavar="PART", help=f"of {', '.join(MEASURES)}; not written to the docs")
     given = parser.parse_args(arguments)
     names = tuple(given.databases.split(","))
-    parts = tuple(given.only.split(",")) if given.only else PARTS
-    if wrong := [*set(names) - set(databases.NAMES), *set(parts) - set(PARTS)]:
+    parts = tuple(given.only.split(",")) if given.only else tuple(MEASURES)
+    if wrong := [*set(names) - set(databases.NAMES), *set(parts) - set(MEASURES)]:
         parser.error(f"there is no {', '.join(wrong)}")
     extent = QUICK if given.quick else FULL if given.full else USUAL
-    is_whole = parts == PARTS and names == databases.NAMES and not given.quick
+    is_whole = parts == tuple(MEASURES) and names == databases.NAMES and not given.quick
     tables = [machine.described(databases.postgresql_version() if "postgresql" in names else "not used")]
     tables[1:] = measured(parts, names, extent)
     print("\n" + "\n".join(report.for_terminal(table) for table in tables))
@@ -41,21 +47,11 @@ def measured(parts: tuple[str, ...], names: tuple[str, ...], extent: Extent) -> 
     for part in parts:
         began = time.monotonic()
         print(f"{part} ...", end=" ", file=sys.stderr, flush=True)
-        if part == "accepting":
-            found, more = accepting.measure(names, extent)
-            rows += found
-        else:
-            rows += MEASURES[part](names, extent)
+        found, explained = MEASURES[part](names, extent)
+        rows += found
+        more += explained
         print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
     return [report.of_rows(rows), *more]
-
-
-MEASURES = {
-    "delivering": delivering.measure,
-    "both": both.measure,
-    "latency": latency.measure,
-    "tokens": tokens.measure,
-}
 
 
 if __name__ == "__main__":

@@ -28,16 +28,16 @@ class _Server:
     p99: dict[int, list[float]] = field(default_factory=dict)
     cpu: list[float] = field(default_factory=list)
 
-    def measure(self, connections: int, seconds: float) -> None:
+    def measure(self, connections: int, extent: Extent) -> None:
         client, cpu, number = self.clients[connections], self.web.cpu(), self.clients[connections].number
-        load = client.as_fast_as_answered(seconds=seconds)
+        load = client.as_fast_as_answered(seconds=extent.seconds, warm_up=extent.warm_up)
         self.rates.setdefault(connections, []).append(load.rate)
         self.p99.setdefault(connections, []).append(load.percentile(0.99) * 1000)
         self.cpu.append((self.web.cpu() - cpu) / (client.number - number))
 
 
 def measure(names: Sequence[str], extent: Extent) -> tuple[list[Row], list[Table]]:
-    many = (64, 16) if extent.rounds > 1 else (64,)
+    many = extent.connections
     with ExitStack() as stack:
         servers: dict[str, _Server] = {}
         environ = processes.for_web(stack.enter_context(databases.fresh("sqlite")))
@@ -48,7 +48,7 @@ def measure(names: Sequence[str], extent: Extent) -> tuple[list[Row], list[Table
         for connections in many:
             for _ in range(extent.rounds):
                 for server in servers.values():
-                    server.measure(connections, extent.seconds)
+                    server.measure(connections, extent)
     bare = servers["bare"]
     rows = [
         compared(

@@ -16,7 +16,7 @@ from benchmarks import databases, processes
 from benchmarks.client import Client
 from benchmarks.extent import Extent
 from benchmarks.processes import Running, seen
-from benchmarks.report import Row, compared
+from benchmarks.report import Row, Table, compared
 from benchmarks.webhook import KEY, request
 from bridge.local import free_port
 
@@ -28,7 +28,7 @@ RED = INSTALLED / "node_modules" / "node-red" / "red.js"
 INSTALLS_WITHIN = 300.0  # seconds
 ARRIVES_WITHIN = 60.0  # seconds
 RED_NAME = "node-red"
-WARM_UP = 3000  # messages until Node's compiler has done its work; Python needs few
+WARM_UP = 3000  # messages until Node's compiler has done its work
 
 
 @dataclass
@@ -53,7 +53,7 @@ class _Contender:
         self.rates.append(count / (max(arrived) - began))
 
 
-def measure(names: Sequence[str], extent: Extent) -> list[Row]:
+def measure(names: Sequence[str], extent: Extent) -> tuple[list[Row], list[Table]]:
     missing = _install()
     with ExitStack() as stack:
         contenders: dict[str, _Contender] = {}
@@ -68,15 +68,16 @@ def measure(names: Sequence[str], extent: Extent) -> list[Row]:
             red = stack.enter_context(_node_red(rokt))
             contenders[RED_NAME] = _Contender(Client(red.port, request), rokt, [])
         for name, contender in contenders.items():
-            contender.measure(WARM_UP if name == RED_NAME else WARM_UP // 10)
+            contender.measure(WARM_UP if name == RED_NAME else extent.both // 10)
             contender.rates.clear()
         for _ in range(extent.rounds):
             for contender in contenders.values():
                 contender.measure(extent.both)
     if missing:
-        return [Row(MEASURE, n, f"{_middle(contenders[n]):.0f}/s", f"not measured: {missing}") for n in names]
+        told = f"not measured: {missing}"
+        return [Row(MEASURE, name, f"{_middle(contenders[name]):.0f}/s", told) for name in names], []
     theirs = contenders[RED_NAME].rates
-    return [compared(MEASURE, name, contenders[name].rates, theirs, GOAL) for name in names]
+    return [compared(MEASURE, name, contenders[name].rates, theirs, GOAL) for name in names], []
 
 
 def _middle(contender: _Contender) -> float:

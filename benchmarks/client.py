@@ -49,7 +49,7 @@ class Client:
         self._port, self._request, self._connections, self._good = port, request, connections, good
         self.number = first
 
-    def as_fast_as_answered(self, *, seconds: float = 0.0, count: int = 0, warm_up: float = 0.5) -> Load:
+    def as_fast_as_answered(self, *, seconds: float = 0.0, count: int = 0, warm_up: float = 0.0) -> Load:
         """Each connection sends its next request when it has its answer: for a time, or so many.
 
         What is answered in the first `warm_up` seconds of a timed run is not counted.

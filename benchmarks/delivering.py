@@ -7,36 +7,48 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 
-from benchmarks import databases, processes
+from benchmarks import databases, processes, worker_breakdown
 from benchmarks.databases import Backlog
 from benchmarks.extent import Extent
 from benchmarks.processes import Running, seen
-from benchmarks.report import Row, compared
+from benchmarks.report import Row, Table, compared
 from bridge.destinations.rokt_calendar import IN_FLIGHT
 
 GOAL = 0.8
-DELAYS = (0, 100)  # milliseconds before the upstream answers
 FASTEST = 3000  # deliveries a second that a backlog must be deep enough for
-WARM_UP = 1.0  # seconds after the first arrival
 STARTS_WITHIN = 20.0  # seconds
 
 
-def measure(names: Sequence[str], extent: Extent) -> list[Row]:
+@dataclass(frozen=True)
+class _Sent:
+    """`rate`: arrivals a second. `cpu`: the sender's, seconds for one."""
+
+    rate: float
+    cpu: float
+
+
+def measure(names: Sequence[str], extent: Extent) -> tuple[list[Row], list[Table]]:
     rows = []
+    cpu: dict[str, float] = {}
     with ExitStack() as stack:
         urls = {name: stack.enter_context(databases.fresh(name)) for name in names}
         backlogs = {name: Backlog(url) for name, url in urls.items()}
-        for delay in DELAYS:
+        for delay in extent.delays:
             rokt = stack.enter_context(processes.stand_in(delay_ms=delay))
             rates: dict[str, list[float]] = {"bare": [], **{name: [] for name in names}}
             most = IN_FLIGHT * 1000 / delay if delay else FASTEST
             for _ in range(extent.rounds):
-                rates["bare"].append(_rate(_bare_sender(rokt), rokt, extent.seconds))
+                sent = _measure(_bare_sender(rokt), rokt, extent)
+                rates["bare"].append(sent.rate)
+                cpu.setdefault("bare", sent.cpu)
                 for name, url in urls.items():
-                    backlogs[name].grow(int(most * (extent.seconds + WARM_UP + 1.0)))
+                    backlogs[name].grow(int(most * (extent.seconds + extent.warm_up + 1.0)))
                     worker = processes.worker(processes.for_worker(url, rokt.url))
-                    rates[name].append(_rate(worker, rokt, extent.seconds))
+                    sent = _measure(worker, rokt, extent)
+                    rates[name].append(sent.rate)
+                    cpu.setdefault(name, sent.cpu)
             for name in names:
                 words = ""
                 if delay:
@@ -45,7 +57,7 @@ def measure(names: Sequence[str], extent: Extent) -> list[Row]:
                     )
                 measured = f"delivered by one worker, upstream at {delay} ms"
                 rows.append(compared(measured, name, rates[name], rates["bare"], GOAL, words))
-    return rows
+    return rows, [worker_breakdown.table(names, extent.in_process, cpu)]
 
 
 def _bare_sender(rokt: Running) -> AbstractContextManager[Running]:
@@ -53,16 +65,15 @@ def _bare_sender(rokt: Running) -> AbstractContextManager[Running]:
     return processes.started(command, {}, port=0)
 
 
-def _rate(sender: AbstractContextManager[Running], rokt: Running, seconds: float) -> float:
-    """What arrives a second while a sender runs, from a second after the first arrival."""
-    seen(rokt)
-    with sender:
-        before = seen(rokt).count
+def _measure(sender: AbstractContextManager[Running], rokt: Running, extent: Extent) -> _Sent:
+    """What arrives while a sender runs, from a moment after the first arrival."""
+    before = seen(rokt).count
+    with sender as running:
         databases.until(lambda: seen(rokt).count > before, STARTS_WITHIN, "nothing arrived")
-        time.sleep(WARM_UP)
-        began, first = time.monotonic(), seen(rokt).count
-        time.sleep(seconds)
-        took, last = time.monotonic() - began, seen(rokt)
-        if last.arrivals and last.arrivals[-1][1] < began + took - 0.5:
-            raise RuntimeError("the backlog was empty before the time was over")
-    return (last.count - first) / took
+        time.sleep(extent.warm_up)
+        began, cpu, first = time.monotonic(), running.cpu(), seen(rokt).count
+        time.sleep(extent.seconds)
+        took, cpu, last = time.monotonic() - began, running.cpu() - cpu, seen(rokt)
+        if not last.arrivals or last.arrivals[-1][1] < began + took - 0.5:
+            raise RuntimeError("nothing arrived any more before the time was over")
+    return _Sent((last.count - first) / took, cpu / (last.count - first))

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Extent:
-    """`rounds`: how often each pair is measured in turn. `seconds`: of one measurement.
+    """`rounds`: how often each pair is measured in turn. `seconds`: of one measurement, `warm_up` before it.
 
-    `both`: messages that are accepted and delivered at once. `tokens`: deliveries while tokens are counted, with a
-    `token_life` in seconds. `in_process`: requests of the breakdown.
+    `connections`: with which accepting is measured. `delays`: milliseconds before the upstream answers. `both`:
+    messages that are accepted and delivered at once. `tokens`: deliveries while tokens are counted, with a
+    `token_life` in seconds. `in_process`: requests and messages of the breakdowns.
     """
 
-    rounds: int
-    seconds: float
-    both: int
-    tokens: int
-    token_life: int
-    in_process: int
+    rounds: int = 3
+    seconds: float = 3.0
+    warm_up: float = 1.0
+    connections: tuple[int, ...] = (64, 16)
+    delays: tuple[int, ...] = (0, 100)
+    both: int = 4000
+    tokens: int = 10_000
+    token_life: int = 3
+    in_process: int = 6000
 
 
-USUAL = Extent(rounds=5, seconds=3.0, both=4000, tokens=10_000, token_life=3, in_process=6000)
-QUICK = Extent(rounds=1, seconds=1.5, both=1000, tokens=2000, token_life=1, in_process=1500)
-FULL = Extent(rounds=5, seconds=3.0, both=4000, tokens=100_000, token_life=300, in_process=6000)
+USUAL = Extent()
+QUICK = Extent(
+    rounds=1,
+    seconds=1.5,
+    warm_up=0.5,
+    connections=(64,),
+    both=1000,
+    tokens=2000,
+    token_life=1,
+    in_process=1500,
+)
+FULL = replace(USUAL, rounds=5, tokens=100_000, token_life=300)

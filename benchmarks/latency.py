@@ -9,7 +9,7 @@ from benchmarks import databases, processes
 from benchmarks.client import Client
 from benchmarks.extent import Extent
 from benchmarks.processes import Running, seen
-from benchmarks.report import Row
+from benchmarks.report import Row, Table
 from benchmarks.webhook import request
 
 MOST_P99 = 50.0  # milliseconds
@@ -18,8 +18,8 @@ WAY_RATE = 100.0  # messages a second
 ARRIVES_WITHIN = 60.0  # seconds
 
 
-def measure(names: Sequence[str], extent: Extent) -> list[Row]:
-    return [row for name in names for row in _of(name, extent)]
+def measure(names: Sequence[str], extent: Extent) -> tuple[list[Row], list[Table]]:
+    return [row for name in names for row in _of(name, extent)], []
 
 
 def _of(name: str, extent: Extent) -> list[Row]:
@@ -28,18 +28,21 @@ def _of(name: str, extent: Extent) -> list[Row]:
         databases.fresh(name) as url,
         processes.stand_in() as rokt,
         processes.web(processes.for_web(url)) as web,
+        processes.bare_web(processes.for_web(url)) as bare,
         processes.worker(processes.for_worker(url, rokt.url)),
     ):
-        client = Client(web.port, request)
-        client.as_fast_as_answered(seconds=0.5)
+        client, its_client = Client(web.port, request), Client(bare.port, request)
+        for one in (client, its_client):
+            one.as_fast_as_answered(seconds=extent.warm_up)
         way = _on_the_way(client, rokt, seconds)
-        most, p99, p50 = [], [], []
+        most, p99, p50, its_p99 = [], [], [], []
         for _ in range(extent.rounds):
             most.append(client.as_fast_as_answered(seconds=extent.seconds).rate)
             _await_all(client, rokt)
             load = client.at_rate(statistics.median(most) / 2, seconds)
             p99.append(load.percentile(0.99) * 1000)
             p50.append(load.percentile(0.5) * 1000)
+            its_p99.append(its_client.at_rate(load.rate, seconds / 2).percentile(0.99) * 1000)
             _await_all(client, rokt)
     answer, at = statistics.median(p99), statistics.median(most) / 2
     return [
@@ -47,7 +50,7 @@ def _of(name: str, extent: Extent) -> list[Row]:
             "answer at half of the maximum rate, p99, worker beside",
             name,
             f"{answer:.0f} ms ({min(p99):.0f} – {max(p99):.0f}), p50 {statistics.median(p50):.0f} ms",
-            f"at {at:.0f}/s",
+            f"at {at:.0f}/s; bare Flask {statistics.median(its_p99):.0f} ms",
             goal=f"< {MOST_P99:.0f} ms",
             is_good=answer < MOST_P99,
         ),

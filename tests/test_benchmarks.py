@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from benchmarks import both, breakdown, databases, processes, report, tokens
+from benchmarks import both, processes, report
+from benchmarks.__main__ import MEASURES
 from benchmarks.client import Client
 from benchmarks.extent import Extent
 from benchmarks.report import Row
@@ -18,7 +19,17 @@ from benchmarks.webhook import request
 from bridge.database import Database
 from bridge.outbox.tables import messages
 
-TINY = Extent(rounds=1, seconds=0.2, both=20, tokens=60, token_life=300, in_process=40)
+TINY = Extent(
+    rounds=1,
+    seconds=0.3,
+    warm_up=0.1,
+    connections=(4,),
+    delays=(0,),
+    both=20,
+    tokens=40,
+    token_life=300,
+    in_process=40,
+)
 
 
 def test_the_client_sends_each_number_once_whether_answers_or_a_clock_drive_it(
@@ -57,26 +68,16 @@ def test_the_stand_in_takes_no_event_without_a_token_that_it_gave() -> None:
         assert processes.seen(rokt) == processes.Seen(count=0, token_calls=0, refused=1, arrivals=[])
 
 
-@pytest.mark.parametrize("name", databases.NAMES)
-def test_a_backlog_is_delivered_with_one_token_for_each_worker(name: str) -> None:
-    [row] = tokens.measure([name], TINY)
+@pytest.mark.parametrize("part", MEASURES)
+def test_each_part_measures_one_database(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(both, "_install", lambda: "nothing is installed by a test")
 
-    assert row.is_good
-    assert "0 refused" in row.bridge
+    rows, tables = MEASURES[part](["sqlite"], TINY)
 
-
-def test_the_breakdown_finds_every_part_of_accepting() -> None:
-    cpu = {"bare": 1.0, "sqlite": 1.0}
-
-    table = breakdown.table(["sqlite"], TINY.in_process, cpu)
-
-    named = [line[0] for line in table.lines]
-    assert named[1:-1] == [
-        breakdown.FLASK,
-        *dict.fromkeys(part for _, _, part in breakdown.ACCEPTING),
-        "log line",
-    ]
-    assert all(line[2] for line in table.lines)
+    assert {row.database for row in rows} == {"sqlite"}
+    assert all(
+        len(line) == len(table.head) for table in (report.of_rows(rows), *tables) for line in table.lines
+    )
 
 
 def test_a_ratio_is_the_median_of_pairs_measured_side_by_side() -> None:
