@@ -19,17 +19,18 @@ OF_WORKER = (AFTER_CLAIM, DURING_CALL, BEFORE_SETTLE)
 POINTS = (*OF_WEB, *OF_WORKER)
 
 SPARED = 0.2  # of the processes meet no point: they are there for kills from outside
+MOST_PASSES = 12  # of its point before that kills a process
 
 
 class Fuse:
     """One process's death: at the n-th pass of one point, or never. Each process that is forked draws its own.
 
-    `passes`: of its point that it survives at most. `journal`: a pipe to the driver, as a full disk must not
-    keep a death from being counted. `armed`: a file that is there while points kill.
+    `journal`: a pipe to the driver, as a full disk must not keep a death from being counted. `armed`: a file
+    that is there while points kill.
     """
 
-    def __init__(self, points: tuple[str, ...], passes: int, seed: str, journal: int, armed: Path) -> None:
-        self._points, self._most, self._seed = points, passes, seed
+    def __init__(self, points: tuple[str, ...], seed: str, journal: int, armed: Path) -> None:
+        self._points, self._seed = points, seed
         self._journal, self._armed = journal, armed
         self._forked = 0
         self._point, self._passes = "", 0
@@ -53,4 +54,4 @@ class Fuse:
     def _draw(self) -> None:
         chance = random.Random(f"{self._seed}-{self._forked}")  # to be repeated, no secret
         self._point = "" if chance.random() < SPARED else chance.choice(self._points)
-        self._passes = chance.randint(1, self._most)
+        self._passes = chance.randint(1, MOST_PASSES)

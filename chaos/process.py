@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
     points = OF_WEB if kind == "web" else OF_WORKER
     seed = f"{kind}-{environ['CHAOS_SEED']}"
     journal, armed = int(environ["CHAOS_JOURNAL"]), Path(environ["CHAOS_ARMED"])
-    fuse = Fuse(points, int(environ["CHAOS_PASSES"]), seed, journal, armed)
+    fuse = Fuse(points, seed, journal, armed)
     if broken := environ.get("CHAOS_BREAK"):
         SABOTAGES[broken]()
     install(fuse, float(environ["CHAOS_COMMIT_MS"]) / 1000)

@@ -30,7 +30,6 @@ DRAINED_WITHIN = 180.0  # seconds after the last fault, for all that was promise
 TAKEN_OVER_WITHIN = 25.0
 FULL_RATE_WITHIN = 10.0
 WORKERS = 3
-PASSES, PASSES_SHORT = 20, 12
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,6 @@ def _run(plan: Plan, place: Place, folder: Path) -> Report:
         retry_for=plan.retry_for,
         commit_ms=plan.commit_ms,
         broken=plan.broken,
-        passes=PASSES_SHORT if plan.is_short else PASSES,
     )
     bridge = Running(setting, folder, journal)
     driver = Driver(setting.port, seed, plan.rate, plan.keys)

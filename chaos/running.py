@@ -22,9 +22,7 @@ WEBS = "2"
 
 @dataclass(frozen=True)
 class Setting:
-    """What the processes are started with. `broken`: a sabotage's name; `commit_ms`: added to every commit.
-
-    `passes`: how often a process passes its point at most before that kills it."""
+    """What the processes are started with. `broken`: a sabotage's name; `commit_ms`: added to every commit."""
 
     database_url: str
     upstream_url: str
@@ -33,7 +31,6 @@ class Setting:
     retry_for: str = "24h"
     commit_ms: float = 0.0
     broken: str = ""
-    passes: int = 40
 
 
 class Worker:
@@ -143,7 +140,6 @@ class Running:
             "CHAOS_SEED": f"{setting.seed}-{self._starts}",
             "CHAOS_JOURNAL": str(self.journal.pipe),
             "CHAOS_ARMED": str(self.armed),
-            "CHAOS_PASSES": str(setting.passes),
             "CHAOS_COMMIT_MS": str(setting.commit_ms),
             "CHAOS_BREAK": setting.broken,
         }
