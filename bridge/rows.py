@@ -68,6 +68,14 @@ def among(column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
     return _Among(column, values)
 
 
+def each(name: str) -> sa.ColumnElement[Any]:
+    """A table of the whole numbers that are bound as a list to `name`, as its one column."""
+    # PostgreSQL names the column of such a table as the table itself.
+    return (
+        _Each(sa.bindparam(name, type_=_Values(are_numbers=True))).table_valued("value", name="value").c.value
+    )
+
+
 class _Values(sa.types.TypeDecorator[Sequence[Any]]):
     """A list of keys: an array, or JSON where there are none."""
 
@@ -93,6 +101,20 @@ class _Among(sa.sql.functions.FunctionElement[bool]):
 
     def self_group(self, against: Any = None) -> _Among:
         return self  # else SQLite gets `… IN (…) = 1`, for which it reads the whole table
+
+
+class _Each(sa.sql.functions.FunctionElement[Any]):
+    inherit_cache = True
+
+
+@compiles(_Each)
+def _json_each(element: _Each, compiler: Any, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Each, "postgresql")
+def _unnest(element: _Each, compiler: Any, **options: Any) -> str:
+    return f"unnest({compiler.process(element.clauses, **options)})"
 
 
 @compiles(_Among)

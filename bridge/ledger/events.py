@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.ledger.tables import calendar_events, calendar_holders
 from bridge.message import Json
-from bridge.rows import upsert
+from bridge.rows import among, upsert
 
 Place = tuple[str, str]  # account code, Rokt's eventId
 
 
-# Asked once for each webhook, so it is built once.
 _ACCOUNTS_OF = (
     sa.select(calendar_holders.c.subscription_id, calendar_holders.c.account_code)
-    .where(calendar_holders.c.subscription_id.in_(sa.bindparam("ids", expanding=True)))
+    .where(among(calendar_holders.c.subscription_id, "ids"))
     .distinct()
 )
+
+
+def _about(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table).where(
+        among(table.c.account_code, "accounts"), among(table.c.rokt_event_id, "events")
+    )
+
+
+_HOLDERS, _EVENTS = _about(calendar_holders), _about(calendar_events)
 
 
 @dataclass(frozen=True)
@@ -60,11 +69,14 @@ def standings(connection: Connection, places: Iterable[Place]) -> dict[Place, St
     if not wanted:
         return {}
     holders: dict[Place, set[str]] = {}
-    for row in connection.execute(sa.select(calendar_holders).where(_at(calendar_holders, wanted))):
+    about = {"accounts": sorted({account for account, _ in wanted}), "events": [event for _, event in wanted]}
+    for row in connection.execute(_HOLDERS, about):
         holders.setdefault((row.account_code, row.rokt_event_id), set()).add(row.subscription_id)
     found = {place: Standing() for place in wanted}
-    for row in connection.execute(sa.select(calendar_events).where(_at(calendar_events, wanted))):
+    for row in connection.execute(_EVENTS, about):
         place = (row.account_code, row.rokt_event_id)
+        if place not in found:  # one account's event and another's account
+            continue
         found[place] = Standing(row.content, row.is_certain, frozenset(holders.get(place, ())), row.unsent)
     return found
 

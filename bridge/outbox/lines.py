@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.message import Json, Message, State
 from bridge.outbox.tables import bodies, messages, waiting
+from bridge.rows import among, each, update
 
 OVERTAKEN = "a later message of the same event was delivered; replay with force to send this all the same"
 FORCED = "forced"  # in a message's progress: it goes even if a later one was delivered
@@ -109,43 +108,39 @@ def leave(connection: Connection, gone: Sequence[Message]) -> list[tuple[int, in
     """Returns what became the head of its line instead, with the line."""
     if not gone:
         return []
-    connection.execute(sa.delete(waiting).where(waiting.c.seq.in_([m.seq for m in gone])))
+    connection.execute(_LEAVE, {"seqs": [m.seq for m in gone]})
     return _promote(connection, {m.line for m in gone})
 
 
 def _promote(connection: Connection, lines: set[int]) -> list[tuple[int, int]]:
     """Make the first of each line that has no head its head."""
-    dialect = connection.dialect.name
-    asked = sorted(lines) if dialect == "postgresql" else json.dumps(sorted(lines))
-    rows = connection.execute(_first_and_head(dialect), {"lines": asked})
+    rows = connection.execute(_FIRST_AND_HEAD, {"lines": sorted(lines)})
     promoted = [(row.first, row.line) for row in rows if row.first is not None and row.head is None]
-    if promoted:
-        firsts = waiting.c.seq.in_([seq for seq, _ in promoted])
-        connection.execute(sa.update(waiting).where(firsts).values(is_head=True))
+    update(connection, waiting, [{"seq": seq, "is_head": True} for seq, _ in promoted])
     return promoted
 
 
-@cache
-def _first_and_head(dialect: str) -> sa.Select[Any]:
+def _first_and_head() -> sa.Select[Any]:
     """Two steps of an index for each line, however many wait in it; grouping would read them all."""
-    asked: sa.ColumnElement[int]
-    if dialect == "postgresql":
-        asked = sa.func.unnest(sa.bindparam("lines", type_=sa.ARRAY(sa.BigInteger))).column_valued("asked")
-    else:
-        asked = sa.func.json_each(sa.bindparam("lines")).table_valued("value").c.value
-    first = sa.select(sa.func.min(waiting.c.seq)).where(waiting.c.line == asked).scalar_subquery()
-    head = sa.select(waiting.c.seq).where(waiting.c.line == asked, waiting.c.is_head).scalar_subquery()
-    return sa.select(asked.label("line"), first.label("first"), head.label("head"))
+    line = each("lines")
+    first = sa.select(sa.func.min(waiting.c.seq)).where(waiting.c.line == line).scalar_subquery()
+    head = sa.select(waiting.c.seq).where(waiting.c.line == line, waiting.c.is_head).scalar_subquery()
+    return sa.select(line.label("line"), first.label("first"), head.label("head"))
+
+
+_FIRST_AND_HEAD = _first_and_head()
+_LEAVE = sa.delete(waiting).where(among(waiting.c.seq, "seqs"))
+_READ = (
+    sa.select(messages, bodies.c.request)
+    .join(bodies, bodies.c.seq == messages.c.seq)
+    .where(among(messages.c.seq, "seqs"))
+    .order_by(messages.c.seq)
+)
 
 
 def read(connection: Connection, seqs: Sequence[int]) -> list[Message]:
-    query = (
-        sa.select(messages, bodies.c.request)
-        .join(bodies, bodies.c.seq == messages.c.seq)
-        .where(messages.c.seq.in_(seqs))
-        .order_by(messages.c.seq)
-    )
-    return [message_of(row, row.request) for row in connection.execute(query)] if seqs else []
+    rows = connection.execute(_READ, {"seqs": list(seqs)}) if seqs else ()
+    return [message_of(row, row.request) for row in rows]
 
 
 def message_of(row: Any, request: Json | None) -> Message:

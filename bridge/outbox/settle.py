@@ -14,10 +14,14 @@ from bridge.message import Delivered, Message, Outcome, Rejected, Retry, Skipped
 from bridge.outbox.claim import Call
 from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, leave, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting
+from bridge.rows import among, insert, update
 
 ANSWER_KEPT = 2000  # characters of the upstream's answer that stay with an attempt
 BACK_OFF_FIRST = 1.0  # seconds
 BACK_OFF_MOST = 15 * 60.0
+
+_STILL_OURS = sa.select(waiting.c.call_id).where(among(waiting.c.call_id, "ids")).with_for_update()
+_END_CALLS = sa.delete(calls).where(among(calls.c.id, "ids"))
 
 
 @dataclass(frozen=True)
@@ -58,16 +62,12 @@ def settle(
     in_place = {r.call.message.line: r.call.message.seq for r, state in final if state in IN_PLACE}
     _supersede(connection, promoted, in_place, now)
     again = [
-        {"its_seq": r.call.message.seq, "its_due_at": due} for r, (_, due, _) in endings if due is not None
+        {"seq": r.call.message.seq, "call_id": None, "due_at": due}
+        for r, (_, due, _) in endings
+        if due is not None
     ]
-    if again:
-        connection.execute(
-            sa.update(waiting)
-            .where(waiting.c.seq == sa.bindparam("its_seq"))
-            .values(call_id=None, due_at=sa.bindparam("its_due_at")),
-            again,
-        )
-    connection.execute(sa.delete(calls).where(calls.c.id.in_([r.call.id for r in results])))
+    update(connection, waiting, again)
+    connection.execute(_END_CALLS, {"ids": [r.call.id for r in results]})
     return Settled(tuple(final), tuple(r for r in results if r.call.id not in ours))
 
 
@@ -106,9 +106,7 @@ def back_off(tries: int, asked: float | None = None) -> timedelta:
 
 
 def _fence(connection: Connection, results: Sequence[Result]) -> set[str]:
-    ids = [r.call.id for r in results]
-    query = sa.select(waiting.c.call_id).where(waiting.c.call_id.in_(ids)).with_for_update()
-    return set(connection.scalars(query))
+    return set(connection.scalars(_STILL_OURS, {"ids": [r.call.id for r in results]}))
 
 
 def _write_attempts(connection: Connection, results: Sequence[Result], now: datetime) -> None:
@@ -123,8 +121,7 @@ def _write_attempts(connection: Connection, results: Sequence[Result], now: date
         for r in results
         if not isinstance(o := r.outcome, Skipped) and not (isinstance(o, Rejected) and o.status is None)
     ]
-    if rows:
-        connection.execute(sa.insert(attempts), rows)
+    insert(connection, attempts, rows)
 
 
 def _write_messages(
@@ -140,36 +137,20 @@ def _write_messages(
         progress = getattr(outcome, "progress", None)
         rows.append(
             {
-                "its_seq": message.seq,
-                "its_state": state,
-                "its_reason": reason,
-                "its_settled_at": now if due_at is None else None,
-                "its_first_failed_at": message.first_failed_at or (now if has_failed else None),
-                "its_shut_before": (
+                "seq": message.seq,
+                "state": state,
+                "reason": reason,
+                "settled_at": now if due_at is None else None,
+                "first_failed_at": message.first_failed_at or (now if has_failed else None),
+                "shut_before": (
                     message.shut_before if message.first_failed_at else shut.get(message.seq, 0.0)
                 ),
-                "its_tries": message.tries + has_failed,
-                "its_was_uncertain": message.was_uncertain or isinstance(outcome, Uncertain),
-                "its_progress": dict(message.progress) | dict(progress or {}) or None,
+                "tries": message.tries + has_failed,
+                "was_uncertain": message.was_uncertain or isinstance(outcome, Uncertain),
+                "progress": dict(message.progress) | dict(progress or {}) or None,
             }
         )
-    if rows:
-        changed = (
-            "state",
-            "reason",
-            "settled_at",
-            "first_failed_at",
-            "shut_before",
-            "tries",
-            "was_uncertain",
-            "progress",
-        )
-        connection.execute(
-            sa.update(messages)
-            .where(messages.c.seq == sa.bindparam("its_seq"))
-            .values({name: sa.bindparam(f"its_{name}") for name in changed}),
-            rows,
-        )
+    update(connection, messages, rows)
 
 
 def _supersede(

@@ -25,6 +25,9 @@ PROBE_LATER_EVERY = timedelta(seconds=10)
 PROBE_OFTEN_FOR = timedelta(minutes=1)
 HALVED_FOR = timedelta(minutes=1)  # after a 429 that does not say for how long
 
+_STATES = sa.select(destination_states).order_by("destination", "account_code")
+_STATES_OF = _STATES.where(destination_states.c.destination == sa.bindparam("destination"))
+
 CredentialOf = Callable[[str], str]  # an account's own credential, "" for the common one
 
 
@@ -62,9 +65,7 @@ class Gate:
 
 
 def read_states(connection: Connection, destination: str | None = None) -> list[DestinationState]:
-    query = sa.select(destination_states).order_by("destination", "account_code")
-    if destination is not None:
-        query = query.where(destination_states.c.destination == destination)
+    query, bound = (_STATES, {}) if destination is None else (_STATES_OF, {"destination": destination})
     return [
         DestinationState(
             **{
@@ -73,7 +74,7 @@ def read_states(connection: Connection, destination: str | None = None) -> list[
                 "shut_for": row.shut_for or 0.0,
             }
         )
-        for row in connection.execute(query)
+        for row in connection.execute(query, bound)
     ]
 
 
