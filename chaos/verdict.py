@@ -176,11 +176,12 @@ def _order(verdict: Verdict, case: _Case) -> None:
 
 
 def _repeat(verdict: Verdict, case: _Case, row: Any, sight: Sight, *, is_late: bool) -> None:
+    # A create of what is there already leaves as a create and then an update: two calls of one message.
+    if not row.was_uncertain and row.action in ("create", "upsert") and sight.kind == "update":
+        return
     verdict.repeated += 1
     verdict.repeated_late += is_late
-    # A create of what is there already leaves as a create and then an update: two calls of one message.
-    is_second_step = row.action in ("create", "upsert") and sight.kind == "update"
-    if not row.was_uncertain and not is_second_step:
+    if not row.was_uncertain:
         verdict.repeats.append(case.story(sight.request_id))
     if is_late and not case.may_be_late(row.seq):
         verdict.late.append(case.story(sight.request_id))

@@ -192,6 +192,14 @@ class TestRepeats:
         assert verdict.violations == []
         assert verdict.repeated_late == 1
 
+    def test_the_update_that_follows_a_create_is_no_repeat(self) -> None:
+        sights = [a_sight(0, 10), a_sight(0, 10.5, kind="update"), a_sight(1, 11), a_sight(2, 12)]
+
+        verdict = judge(replace(what_holds(), sights=sights))
+
+        assert verdict.violations == []
+        assert verdict.repeated == 0
+
     def test_what_somebody_replayed_is_no_repeat(self) -> None:
         evidence = replace(what_holds(), sights=seen_again(1, 20), replayed=frozenset({"k0-1"}))
 
