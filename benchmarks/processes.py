@@ -92,9 +92,10 @@ def worker(environ: Mapping[str, str]) -> Iterator[Running]:
 
 
 @contextmanager
-def stand_in(*, delay_ms: float = 0.0, token_life: int = 300) -> Iterator[Running]:
+def stand_in(*, delay_ms: float = 0.0, token_life: int = 300, is_broken: bool = False) -> Iterator[Running]:
     port = free_port()
     options = ["--port", str(port), "--delay", str(delay_ms), "--token-life", str(token_life)]
+    options += ["--broken"] if is_broken else []
     with started([sys.executable, "-m", "benchmarks.stand_in", *options], {}, port=port) as running:
         await_answer(f"{running.url}/")
         yield running

@@ -9,10 +9,10 @@ from bridge import cli, log
 _set_up = log.set_up
 
 
-def _as_in_production(*, is_development: bool) -> None:
+def as_in_production(*, is_development: bool) -> None:
     _set_up(is_development=False)
 
 
 if __name__ == "__main__":
-    log.set_up = _as_in_production
+    log.set_up = as_in_production
     sys.exit(cli.main(["worker"]))

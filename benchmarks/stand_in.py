@@ -1,6 +1,6 @@
 """Stands in for Rokt Calendar: gives tokens, takes events, remembers what came when. Cheaper than what it measures.
 
-    python -m benchmarks.stand_in --port N [--delay MS] [--token-life SECONDS]
+    python -m benchmarks.stand_in --port N [--delay MS] [--token-life SECONDS] [--broken]
 
 `GET /seen` answers what came since the last look, and how often a token was asked for or refused.
 """
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from benchmarks.webhook import MARK
 
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+BROKEN = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 REFUSED = b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 _NUMBER = re.compile(re.escape(MARK) + rb"(\d{12})")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -27,6 +28,7 @@ _BEARER = re.compile(rb"\r\nauthorization: *bearer ([^\r]*)\r\n", re.IGNORECASE)
 class Rokt:
     delay: float  # seconds before each answer
     token_life: int  # seconds
+    is_broken: bool = False  # answers 503 to everything but a token's call
     count: int = 0
     arrivals: list[tuple[int, float]] = field(default_factory=list)
     token_calls: int = 0
@@ -52,7 +54,7 @@ class Rokt:
         found = _NUMBER.search(body)
         self.count += 1
         self.arrivals.append((int(found[1]) if found else -1, now))
-        return ACCEPTED
+        return BROKEN if self.is_broken else ACCEPTED
 
     def tell(self) -> bytes:
         seen = {"count": self.count, "token_calls": self.token_calls, "refused": self.refused}
@@ -106,8 +108,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--delay", type=float, default=0.0, help="milliseconds before each answer")
     parser.add_argument("--token-life", type=int, default=300, help="seconds")
+    parser.add_argument("--broken", action="store_true", help="answer 503")
     given = parser.parse_args()
-    asyncio.run(serve(given.port, Rokt(given.delay / 1000, given.token_life)))
+    asyncio.run(serve(given.port, Rokt(given.delay / 1000, given.token_life, given.broken)))
 
 
 if __name__ == "__main__":
