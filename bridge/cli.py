@@ -19,6 +19,18 @@ from urllib.parse import quote
 from bridge import __version__
 from bridge.errors import Answerable, BridgeError, InvalidValue, SettingsInvalid
 
+_FILTERS = (
+    "state",
+    "destination",
+    "user_id",
+    "event_id",
+    "template",
+    "reason",
+    "was_uncertain",
+    "since",
+    "until",
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0, or 1 with words on standard error, or 2 for a wrong call."""
@@ -62,25 +74,44 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--data", required=True, metavar="FILE", help='JSON: the variables; "-" reads standard input'
     )
-    messages = add("messages", lambda _given: 2, "list, show or replay messages")
-    kinds = messages.add_subparsers(required=True, metavar="list|show|replay")
+    messages = add("messages", lambda _given: 2, "list, show, replay or cancel messages")
+    kinds = messages.add_subparsers(required=True, metavar="list|show|replay|cancel")
     listing = kinds.add_parser("list", help="the newest first")
     listing.set_defaults(command=_list_messages)
-    for name in ("state", "destination", "user-id", "event-id"):
-        listing.add_argument(f"--{name}")
+    _add_filters(listing)
     listing.add_argument("--limit", type=int, default=50)
     show = kinds.add_parser("show", help="one message with its attempts")
     show.set_defaults(command=_show_message)
     show.add_argument("id")
-    again = kinds.add_parser("replay", help="send a settled message again")
-    again.set_defaults(command=_replay_message)
-    again.add_argument("id")
+    again = kinds.add_parser("replay", help="send a settled message again, or all that a filter finds")
+    again.set_defaults(command=_replay_messages)
+    again.add_argument("id", nargs="?")
     again.add_argument(
         "--render", choices=["current"], help="render its payload with the version published now"
     )
     again.add_argument("--force", action="store_true", help="even if a later one of its event was delivered")
+    cancel = kinds.add_parser("cancel", help="end what waits and is not under way, by a filter")
+    cancel.set_defaults(command=_cancel_messages)
+    for bulk in (again, cancel):
+        _add_filters(bulk)
+        bulk.add_argument("--dry-run", action="store_true", help="only count")
+    jobs = add("jobs", lambda _given: 2, "list, show or cancel jobs: replays and cancels of many messages")
+    kinds = jobs.add_subparsers(required=True, metavar="list|show|cancel")
+    kinds.add_parser("list", help="the newest first").set_defaults(command=_list_jobs)
+    for name, command, words in (
+        ("show", _show_job, "how far it is"),
+        ("cancel", _cancel_job, "stop it where it is"),
+    ):
+        job = kinds.add_parser(name, help=words)
+        job.set_defaults(command=command)
+        job.add_argument("id")
     add("hash-password", _hash_password, "read a password and print the hash for CONSOLE_USERS")
     return parser
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    for name in _FILTERS:
+        parser.add_argument(f"--{name.replace('_', '-')}")
 
 
 def _settings(*, is_web: bool = False) -> Any:
@@ -237,28 +268,49 @@ def _render(given: argparse.Namespace) -> int:
 
 
 def _list_messages(given: argparse.Namespace) -> int:
-    query = {
-        "state": given.state,
-        "destination": given.destination,
-        "user_id": given.user_id,
-        "event_id": given.event_id,
-        "limit": str(given.limit),
-    }
-    return _call("GET", "/v1/messages", {k: v for k, v in query.items() if v})
+    return _call("GET", "/v1/messages", {**_filters(given), "limit": str(given.limit)})
 
 
 def _show_message(given: argparse.Namespace) -> int:
     return _call("GET", f"/v1/messages/{quote(given.id, safe='')}", {})
 
 
-def _replay_message(given: argparse.Namespace) -> int:
-    query = {"render": given.render or "", "force": "1" if given.force else ""}
-    return _call(
-        "POST", f"/v1/messages/{quote(given.id, safe='')}/replay", {k: v for k, v in query.items() if v}
-    )
+def _replay_messages(given: argparse.Namespace) -> int:
+    options = {"render": given.render or "", "force": "1" if given.force else ""}
+    if given.id is None:
+        return _create_job("replay", given, options)
+    if _filters(given) or given.dry_run:
+        raise InvalidValue("Give the id of one message, or filters for many; --dry-run is for many.")
+    return _call("POST", f"/v1/messages/{quote(given.id, safe='')}/replay", options)
 
 
-def _call(method: str, path: str, query: dict[str, str]) -> int:
+def _cancel_messages(given: argparse.Namespace) -> int:
+    return _create_job("cancel", given, {})
+
+
+def _create_job(kind: str, given: argparse.Namespace, options: dict[str, str]) -> int:
+    query = {**options, "dry_run": "1" if given.dry_run else ""}
+    return _call("POST", f"/v1/messages/{kind}", query, _filters(given))
+
+
+def _list_jobs(_given: argparse.Namespace) -> int:
+    return _call("GET", "/v1/jobs", {})
+
+
+def _show_job(given: argparse.Namespace) -> int:
+    return _call("GET", f"/v1/jobs/{quote(given.id, safe='')}", {})
+
+
+def _cancel_job(given: argparse.Namespace) -> int:
+    return _call("DELETE", f"/v1/jobs/{quote(given.id, safe='')}", {})
+
+
+def _filters(given: argparse.Namespace) -> dict[str, str]:
+    """What was given, blank or not: a blank is for the API to judge."""
+    return {name: value for name in _FILTERS if (value := getattr(given, name)) is not None}
+
+
+def _call(method: str, path: str, query: dict[str, str], body: dict[str, str] | None = None) -> int:
     """Ask the application itself, in this process, as its operator: the same answers as the API's."""
     from bridge.app import create_app
     from bridge.settings import InboundKey, Secret
@@ -267,7 +319,8 @@ def _call(method: str, path: str, query: dict[str, str]) -> int:
     operator = InboundKey("command line", Secret(os.urandom(16).hex()), frozenset({"read", "operate"}))
     app = create_app(replace(settings, keys=(operator,)))
     headers = {"Authorization": f"Bearer {operator.secret.reveal()}"}
-    answer = app.test_client().open(path, method=method, query_string=query, headers=headers)
+    asked = {name: value for name, value in query.items() if value}
+    answer = app.test_client().open(path, method=method, query_string=asked, headers=headers, json=body)
     parts = app.extensions["bridge"]
     parts.inbox.close()
     parts.database.close()

@@ -113,6 +113,7 @@ class TestCalls:
             "demo",
             "render",
             "messages",
+            "jobs",
             "hash-password",
         ):
             assert command in out
@@ -380,6 +381,52 @@ class TestMessages:
 
         assert answer["state"] == "skipped"
         assert shell.run("messages", "replay", one, "--render", "old")[0] == 2
+
+    def test_many_are_replayed_by_a_job_which_is_shown_and_cancelled(self, stored: tuple[Shell, Any]) -> None:
+        shell, bridge = stored
+        for user in ("u1", "u2"):
+            bridge.refuse(sale(template="nothing", user_id=user))
+        wanted = ("messages", "replay", "--state", "dead", "--template", "nothing")
+
+        counted = shell.json(*wanted, "--dry-run")
+        assert shell.json("jobs", "list") == {"jobs": []}
+        made = shell.json(*wanted, "--force")
+        cancelled = shell.json("jobs", "cancel", made["job"])
+
+        assert (counted["dry_run"], counted["count"], made["count"]) == (True, 2, 2)
+        assert (cancelled["state"], cancelled["force"], cancelled["by"]) == (
+            "cancelled",
+            True,
+            "command line",
+        )
+        assert shell.json("jobs", "show", made["job"]) == cancelled
+        assert [job["id"] for job in shell.json("jobs", "list")["jobs"]] == [made["job"]]
+
+    def test_many_that_wait_are_cancelled(self, stored: tuple[Shell, Any]) -> None:
+        shell, bridge = stored
+        bridge.accept(literal())
+
+        made = shell.json("messages", "cancel", "--event-id", "e1")
+
+        assert made["count"] == 1
+        assert shell.json("jobs", "show", made["job"])["kind"] == "cancel"
+
+    @pytest.mark.parametrize("kind", ["replay", "cancel"])
+    def test_many_need_a_filter_that_is_not_blank(self, stored: tuple[Shell, Any], kind: str) -> None:
+        shell, _ = stored
+
+        for filters in ((), ("--template", "")):
+            code, out, _ = shell.run("messages", kind, *filters)
+            assert (code, json.loads(out)["status"]) == (1, 422)
+
+    def test_one_and_many_at_once_is_a_slip(self, stored: tuple[Shell, Any]) -> None:
+        shell, bridge = stored
+        one = bridge.refuse(sale(template="nothing")).id
+
+        for slip in (("--state", "dead"), ("--dry-run",)):
+            code, out, err = shell.run("messages", "replay", one, *slip)
+            assert (code, out) == (1, "")
+            assert "--dry-run is for many" in err
 
     @pytest.mark.parametrize("command", ["show", "replay"])
     @pytest.mark.parametrize("unknown", ["x", "../../healthz", "a/b", "x?state=dead", "é", "#", "%2e"])

@@ -90,11 +90,12 @@ def _text(given: object) -> str:
 
 
 def _state(given: object, states: Sequence[State]) -> State:
-    if given in set(State) - set(states):
+    if not isinstance(given, str):
+        raise InvalidValue(f"must be text in quotes, not {json_type(given)}")
+    if given not in set(State):
+        raise InvalidValue(f"is no state; {meant(given, [str(state) for state in states])}")
+    if given not in states:
         raise InvalidValue(f"is none of this: there are {', '.join(states)}")
-    if not isinstance(given, str) or given not in set(State):
-        word = given if isinstance(given, str) else json_type(given)
-        raise InvalidValue(f"is no state; {meant(word, [str(state) for state in states])}")
     return State(given)
 
 
