@@ -28,6 +28,7 @@ from bridge.sending import Claimed, Sender
 HEARTBEAT_EVERY = 5.0  # seconds
 SENDS_NOTHING_AFTER = 15.0  # seconds without a heartbeat: others take over at twenty
 FORGET_EVERY = 60.0  # seconds
+FORGET_NEXT = 0.25  # seconds; between two pieces while there is more, so that what is live goes on meanwhile
 POLL_EVERY = 0.1  # seconds; what lies between acceptance and claim when nothing else happens
 DATABASE_GONE_WAIT = 1.0  # seconds
 STOPS_WITHIN = 25.0  # seconds; Heroku kills five later. What is then unsettled is taken over
@@ -263,15 +264,15 @@ class Worker:
         return expired
 
     def _forget(self) -> None:
-        """One small piece a minute; the next at once while there is more."""
+        """One small piece a minute; the next soon while there is more."""
         if time.monotonic() < self._forgets_at or self._stopping.is_set():
             return
         with self._database.write() as connection:
             now = clock(connection)
             gone = retention.forget_old(connection, now, self._retention)
             gone += sum(d.forget_old(connection, now) for d in self._destinations)
-        if gone < retention.MOST_ROWS:
-            self._forgets_at = time.monotonic() + FORGET_EVERY
+        is_more = gone >= retention.MOST_ROWS
+        self._forgets_at = time.monotonic() + (FORGET_NEXT if is_more else FORGET_EVERY)
         if gone:
             log.info("rows.forgotten", rows=gone)
 
