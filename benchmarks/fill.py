@@ -98,6 +98,6 @@ def _copy(
 ) -> None:
     names = [column.name for column in table.c]
     values = [changed.get(name, f"t.{name}") for name in names]
-    statement = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(values)} FROM {rows}"  # noqa: S608
+    statement = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(values)} FROM {rows}"
     used = {name: value for name, value in given.items() if f":{name}" in statement}
     connection.execute(sa.text(statement), used)
