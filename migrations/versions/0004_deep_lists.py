@@ -12,18 +12,21 @@ INDEXES = {
     "messages_uncertain": (["seq"], ("was_uncertain", "was_uncertain = 1")),
     "messages_settled": (["state", "settled_at"], ("settled_at IS NOT NULL", "settled_at IS NOT NULL")),
 }
-# What the outbox churns: vacuum counts rows, not parts of a table that a backlog has made large.
-CHURNED = {"calls": 2_000, "repeats": 20_000, "latest": 20_000, "messages": 20_000}
+# A fifth of a table that a backlog has made large is too much to lie about dead.
+VACUUM = "autovacuum_vacuum_scale_factor = {}, autovacuum_vacuum_threshold = {}"
+CHURNED = {
+    "calls": VACUUM.format(0, 2_000) + ", autovacuum_vacuum_cost_delay = 0",
+    "messages": VACUUM.format(0.01, 20_000),
+    "repeats": VACUUM.format(0.01, 20_000),
+    "latest": VACUUM.format(0.01, 20_000),
+}
 
 
 def upgrade() -> None:
     is_postgresql = op.get_context().dialect.name == "postgresql"
     if is_postgresql:
-        for table, rows in CHURNED.items():
-            op.execute(
-                f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0, "
-                f"autovacuum_vacuum_threshold = {rows}, autovacuum_vacuum_cost_delay = 0)"
-            )
+        for table, settings in CHURNED.items():
+            op.execute(f"ALTER TABLE {table} SET ({settings})")
         with op.get_context().autocommit_block():
             for name in INDEXES:
                 # One that was broken off leaves an index that is not valid, and its name.
