@@ -14,6 +14,7 @@ BridgeError
 │   └── DatabaseUnavailable    503  the only reason to ask Braze for a repeat
 ├── InvalidValue               one value is wrong: whoever knows the field's name makes an Answerable of it
 ├── SettingsInvalid            the environment's faults, all at once
+├── SlotMissed                 a call's time to leave has passed: it is given back as if it had not been claimed
 └── UpstreamTrouble            becomes an outcome in the worker
     ├── NotBegun               name, connect, TLS: nothing was sent, repeat freely
     ├── AnswerLost             the first byte was written and no whole answer came
@@ -124,6 +125,10 @@ class SettingsInvalid(BridgeError):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(f"- {fault}" for fault in faults))
         self.faults = tuple(faults)
+
+
+class SlotMissed(BridgeError):
+    """The time in which a call might leave has passed, and nothing of it was sent."""
 
 
 class UpstreamTrouble(BridgeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,20 +11,23 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from bridge.database import clock
-from bridge.destinations import Destination
-from bridge.outbox import claim, states
+from bridge.database import Database, clock
+from bridge.destinations import Destination, Turn
+from bridge.outbox import budget, claim, states
+from bridge.outbox.budget import Lease
 from bridge.outbox.claim import Call, Lane
 from bridge.outbox.states import COMMON, WHOLE, Gate
+from bridge.turns import Pace, at_once
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A call to make. `standing`: what the destination's ledger knew when it was claimed."""
+    """A call to make in its turn. `standing`: what the destination's ledger knew when it was claimed."""
 
     destination: Destination
     call: Call
     standing: Any
+    turn: Turn = at_once
     is_probe: bool = False
 
 
@@ -36,46 +40,61 @@ class _Opening:
 
 
 class Sender:
-    """`in_flight`: calls that were claimed and have not come back."""
+    """`in_flight`: calls that were claimed and have not come back. `wakes_at`: when the next slots are worth a
+    look, by the monotonic clock; None while nothing waits for one.
+    """
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, database: Database) -> None:
         self.destination = destination
         self.in_flight = 0
+        self.wakes_at: float | None = None
+        self._pace = Pace(database, destination.name, destination.rate)
         self._threads = ThreadPoolExecutor(destination.in_flight, f"call-{destination.name}")
 
     def may_claim(self, connection: Connection) -> bool:
         """Whether there is something that may leave. Only reads, and next to nothing while nothing waits."""
-        if self.in_flight >= self.destination.in_flight:
-            return False
-        lanes = claim.lanes(connection, self.destination.name)
-        if not lanes:
+        self.wakes_at = None
+        name = self.destination.name
+        if self.in_flight >= self.destination.in_flight or not (lanes := claim.lanes(connection, name)):
             return False
         now = clock(connection)
-        gate = states.gate(states.read_states(connection, self.destination.name), now)
-        return self._free(gate) > 0 and bool(self._openings(gate, lanes, now))
+        gate = states.gate(states.read_states(connection, name), now)
+        openings = self._openings(gate, lanes, now)
+        if self._free(gate) <= 0 or not openings:
+            return False
+        if not self.destination.rate.is_limited:
+            return True
+        next_at = budget.next_at(connection, name)
+        credentials = {self._credential(lane) for opening in openings for lane in opening.lanes}
+        for credential in credentials:
+            self._pace.look(credential, next_at.get(credential), now)
+        self.wakes_at = min(self._pace.worth_at(credential) for credential in credentials)
+        return self.wakes_at <= time.monotonic()
 
     def claim(self, connection: Connection, worker_id: str, now: datetime) -> list[Claimed]:
         """Claim what the gate lets through, as much as may be sent now."""
+        if self.wakes_at is not None and self.wakes_at > time.monotonic():
+            return []
+        self.wakes_at = None
         name = self.destination.name
         gate = states.gate(states.read_states(connection, name), now)
         free = self._free(gate)
         if free <= 0 or not (gate.is_open or gate.probes_due):
             return []
-        calls: list[Call] = []
-        probes: list[Call] = []
+        taken: list[tuple[Call, Turn, bool]] = []
         for opening in self._openings(gate, claim.lanes(connection, name), now):
-            left = free - len(calls) - len(probes)
-            if opening.probe is None:
-                calls += claim.claim(connection, worker_id, name, left, now, opening.lanes)
-            elif left > 0 and states.take_probe(connection, name, opening.probe, now):
-                probes += claim.claim(connection, worker_id, name, 1, now, opening.lanes, is_probe=True)
-        claimed = probes + calls
-        if not claimed:
+            for credential, lanes in self._by_credential(opening.lanes):
+                left = _Opening(lanes, opening.probe), free - len(taken)
+                its_calls = self._take(connection, worker_id, credential, *left, now, gate)
+                taken += its_calls
+                if its_calls and opening.probe is not None:
+                    break
+        if not taken:
             return []
-        standings = self.destination.look_up(connection, [call.message for call in claimed])
+        standings = self.destination.look_up(connection, [call.message for call, _, _ in taken])
         return [
-            Claimed(self.destination, call, standing, number < len(probes))
-            for number, (call, standing) in enumerate(zip(claimed, standings, strict=True))
+            Claimed(self.destination, call, standing, turn, is_probe)
+            for (call, turn, is_probe), standing in zip(taken, standings, strict=True)
         ]
 
     def submit(self, deliver: Callable[[Claimed], None], claimed: Claimed) -> None:
@@ -85,9 +104,39 @@ class Sender:
     def close(self) -> None:
         self._threads.shutdown()
 
+    def _take(
+        self,
+        connection: Connection,
+        worker_id: str,
+        credential: str,
+        opening: _Opening,
+        most: int,
+        now: datetime,
+        gate: Gate,
+    ) -> list[tuple[Call, Turn, bool]]:
+        """Calls with one credential, each with its turn."""
+        name, is_probe = self.destination.name, opening.probe is not None
+        lease: Lease | None = None
+        if self.destination.rate.is_limited:
+            lease = self._pace.lease(connection, credential, is_halved=gate.is_halved)
+            most = min(most, lease.room)
+        if is_probe:
+            most = min(most, 1)
+        calls: list[Call] = []
+        if most > 0 and (opening.probe is None or states.take_probe(connection, name, opening.probe, now)):
+            calls = claim.claim(connection, worker_id, name, most, now, opening.lanes, is_probe=is_probe)
+        turns: Sequence[Turn] = [at_once] * len(calls)
+        if lease is not None:
+            turns = self._pace.turns(lease, credential, len(calls), is_halved=gate.is_halved)
+            worth_at = self._pace.worth_at(credential)
+            self.wakes_at = worth_at if self.wakes_at is None else min(self.wakes_at, worth_at)
+        return [(call, turn, is_probe) for call, turn in zip(calls, turns, strict=True)]
+
     def _free(self, gate: Gate) -> int:
+        """Calls that may still be made at once. A rate is halved by its slots instead."""
         most = self.destination.in_flight
-        return (max(1, most // 2) if gate.is_halved else most) - self.in_flight
+        is_halved = gate.is_halved and not self.destination.rate.is_limited
+        return (max(1, most // 2) if is_halved else most) - self.in_flight
 
     def _openings(self, gate: Gate, lanes: Sequence[Lane], now: datetime) -> list[_Opening]:
         let_through = [lane for lane in lanes if self._lets(gate, lane)]
@@ -104,6 +153,15 @@ class Sender:
         if gate.is_open and (due := [lane for lane in let_through if lane.due_at <= now]):
             found.append(_Opening(due))
         return found
+
+    def _by_credential(self, lanes: Sequence[Lane]) -> list[tuple[str, list[Lane]]]:
+        """Each credential has a budget of its own; without a rate there is nothing to keep apart."""
+        if not self.destination.rate.is_limited:
+            return [("", list(lanes))]
+        found: dict[str, list[Lane]] = {}
+        for lane in sorted(lanes, key=lambda lane: (lane.priority, lane.due_at)):
+            found.setdefault(self._credential(lane), []).append(lane)
+        return list(found.items())
 
     def _lets(self, gate: Gate, lane: Lane) -> bool:
         return gate.lets(lane.account_code, self._credential(lane))

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import UNAVAILABLE, Database, clock, upsert
 from bridge.destinations import Destination
+from bridge.errors import SlotMissed
 from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
 from bridge.outbox import claim, retention, settle, states, upkeep
 from bridge.outbox.claim import Call
@@ -58,7 +59,7 @@ class Worker:
     ) -> None:
         self._database = database
         self._destinations = list(destinations)
-        self._senders = {d.name: Sender(d) for d in destinations}
+        self._senders = {d.name: Sender(d, database) for d in destinations}
         self._retry_for = retry_for
         self._retention = keep
         self._forgets_at = time.monotonic() + FORGET_EVERY
@@ -114,7 +115,8 @@ class Worker:
         came: list[_Done] = []
         try:
             while True:
-                done = self._done.get(timeout=POLL_EVERY) if wait and not came else self._done.get_nowait()
+                waits = wait and not came
+                done = self._done.get(timeout=self._until_next_look()) if waits else self._done.get_nowait()
                 if done is not None:
                     came.append(done)
                     self._senders[done.destination.name].in_flight -= 1
@@ -122,6 +124,11 @@ class Worker:
                     wait = False
         except queue.Empty:
             return came
+
+    def _until_next_look(self) -> float:
+        """Seconds, at most POLL_EVERY: the next slots of a destination may be worth a look before."""
+        wakes = [sender.wakes_at for sender in self._senders.values() if sender.wakes_at is not None]
+        return min([POLL_EVERY, *(max(at - time.monotonic(), 0.001) for at in wakes)])
 
     def _cycle(self, done: Sequence[_Done]) -> None:
         """Settle what came back and claim what may leave, in one transaction; skipped while there is neither."""
@@ -296,7 +303,9 @@ class Worker:
             outcome = None
         else:
             try:
-                outcome = destination.deliver(call.message, standing)
+                outcome = destination.deliver(call.message, standing, claimed.turn)
+            except SlotMissed:
+                outcome = None
             except Exception as wrong:  # a fault of ours must not lose a message or stop a thread
                 log.exception("delivery.failed", message=call.message.id, destination=destination.name)
                 outcome = Uncertain(f"the bridge failed: {type(wrong).__name__}")

@@ -31,7 +31,8 @@ PARTS: dict[str, set[str]] = {
     | {"upstream", "ledger", "calendar"},  # the plan is a dry run's and a delivery's
     "offers": EVERYBODY | {"upstream"},
     "worker": EVERYBODY | {"database", "outbox", "destinations", "sending"},
-    "sending": EVERYBODY | {"database", "outbox", "destinations"},
+    "sending": EVERYBODY | {"database", "outbox", "destinations", "turns"},
+    "turns": EVERYBODY | {"database", "outbox"},
     "job_runner": EVERYBODY | {"database", "outbox", "destinations"},
     "web": EVERYBODY
     | {"database", "schema", "routes", "calendar", "outbox", "ledger", "offers", "rendering"},

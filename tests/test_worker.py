@@ -20,12 +20,13 @@ from sqlalchemy.engine import Connection
 
 from bridge import worker as worker_module
 from bridge.database import Database, clock
-from bridge.destinations import Destination, configured
+from bridge.destinations import Destination, Turn, configured
 from bridge.ledger.events import Change, Place, Standing, record, standings
 from bridge.message import Delivered, Message, NewMessage, Outcome, Retry, State
 from bridge.outbox import claim, settle, states, upkeep
 from bridge.outbox.tables import messages, waiting
 from bridge.outbox.tables import workers as worker_rows
+from bridge.rate import Rate
 from bridge.settings import Settings
 from bridge.worker import Worker, _Done
 
@@ -661,6 +662,7 @@ class Upstream:
 
     name: str = "rokt_calendar"
     in_flight: int = 4
+    rate: Rate = field(default_factory=Rate)
     calls: list[Message] = field(default_factory=list)
     recorded: list[tuple[str, str]] = field(default_factory=list)
     doubted: list[str] = field(default_factory=list)
@@ -677,7 +679,7 @@ class Upstream:
         self.claimed.append(len(messages))
         return [None] * len(messages)
 
-    def deliver(self, message: Message, standing: Any) -> Outcome:
+    def deliver(self, message: Message, standing: Any, turn: Turn) -> Outcome:
         self.calls.append(message)
         self.is_called.set()
         assert self.let_go.wait(20)

@@ -11,7 +11,10 @@ from sqlalchemy.engine import Connection
 from bridge.destinations import rokt_calendar
 from bridge.errors import UpstreamTrouble
 from bridge.message import Message, Outcome, State
+from bridge.rate import Rate
 from bridge.settings import Settings
+
+Turn = Callable[[], None]
 
 
 class Destination(Protocol):
@@ -19,6 +22,7 @@ class Destination(Protocol):
 
     name: str
     in_flight: int  # calls of one worker at once
+    rate: Rate  # with each credential, all workers together
 
     def credential_of(self, account_code: str) -> str:
         """The name of the account's own credential, "" when it goes by the common one."""
@@ -26,8 +30,11 @@ class Destination(Protocol):
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> Sequence[Any]:
         """What the ledger knows of each message, read when it is claimed."""
 
-    def deliver(self, message: Message, standing: Any) -> Outcome:
-        """Make one call. Never raises for what an upstream does."""
+    def deliver(self, message: Message, standing: Any, turn: Turn) -> Outcome:
+        """Make one call, whose first byte leaves when `turn` has returned.
+
+        Never raises for what an upstream does; SlotMissed, which `turn` raises, goes through.
+        """
 
     def record(
         self,

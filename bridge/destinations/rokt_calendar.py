@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +29,7 @@ class RoktCalendar:
     in_flight = IN_FLIGHT
 
     def __init__(self, settings: CalendarSettings, retention: timedelta, *, allow_http: bool) -> None:
+        self.rate = settings.rate
         self._settings = settings
         self._retention = retention
         self._upstreams = {
@@ -45,7 +46,7 @@ class RoktCalendar:
         found = standings(connection, (_place(m) for m in messages))
         return [found[_place(m)] for m in messages]
 
-    def deliver(self, message: Message, standing: Standing) -> Outcome:
+    def deliver(self, message: Message, standing: Standing, turn: Callable[[], None]) -> Outcome:
         """Make the next call for a message; the rest, if there is one, follows as its own call."""
         request = _request(message)
         try:
@@ -61,7 +62,11 @@ class RoktCalendar:
         started = time.monotonic()
         try:
             answer = upstream.send(
-                step.method, step.path, step.body, headers={"X-Request-Id": message.request_id}
+                step.method,
+                step.path,
+                step.body,
+                headers={"X-Request-Id": message.request_id},
+                turn=turn,
             )
         except UpstreamTrouble as trouble:
             owner = message.account_code if credential else ""

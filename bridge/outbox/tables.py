@@ -197,7 +197,7 @@ budgets = Table(
     metadata,
     Column("destination", String(32), primary_key=True),
     Column("credential", String(64), primary_key=True),
-    Column("next_at", UtcDateTime, nullable=False),
+    Column("next_at", UtcDateTime),
 )
 
 # A request that was seen before, by its key; for seven days.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
@@ -60,11 +60,13 @@ class Upstream:
         body: object | None = None,
         *,
         headers: Mapping[str, str] = MappingProxyType({}),
+        turn: Callable[[], None] | None = None,
     ) -> Answer:
         """One call; any status is an Answer. `path` begins with "/" and is percent-encoded already.
 
-        A 401 costs the token and is sent once more with a fresh one; a second 401 is the Answer. Raises
-        NotBegun, AnswerLost, CredentialRefused.
+        `turn` is called when token and connection are at hand and returns when the first byte may leave; what it
+        raises comes out of here. A 401 costs the token and is sent once more with a fresh one, in a turn of its
+        own; a second 401 is the Answer. Raises NotBegun, AnswerLost, CredentialRefused.
         """
         deadline = time.monotonic() + self._call_seconds
         sent = {"Accept": "application/json", "User-Agent": USER_AGENT}
@@ -74,17 +76,23 @@ class Upstream:
             content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
             sent["Content-Type"] = "application/json"
         sent.update(headers)
-        answer = self._call(method, path, sent, content, deadline)
+        answer = self._call(method, path, sent, content, deadline, turn)
         if answer.status == 401 and self._auth is not None and self._auth.refused(sent["Authorization"]):
-            answer = self._call(method, path, sent, content, deadline)
+            answer = self._call(method, path, sent, content, deadline, turn)
         return answer
 
     def _call(
-        self, method: str, path: str, headers: dict[str, str], content: bytes | None, deadline: float
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        deadline: float,
+        turn: Callable[[], None] | None,
     ) -> Answer:
         if self._auth is not None:
             headers["Authorization"] = self._auth.authorization(deadline)
-        with call_until(deadline, self._host):
+        with call_until(deadline, self._host, turn):
             return exchange(self._adapter, method, self._base_url + path, headers, content)
 
     def check(self) -> str:

@@ -13,6 +13,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -39,6 +40,7 @@ class _Here(threading.local):
 
     deadline = 0.0
     is_written = False
+    turn: Callable[[], None] | None = None
 
 
 here = _Here()
@@ -131,6 +133,9 @@ class _HttpConnection(HTTPConnection):
         """The first piece (the headers) is taken whole by the system or, when it is refused, not at all."""
         if self.sock is None:
             self.connect()
+        if here.turn is not None:  # now that nothing else is left to wait for
+            turn, here.turn = here.turn, None
+            turn()
         self.sock.settimeout(left_until(here.deadline))
         was_written, here.is_written = here.is_written, True
         try:

@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -45,9 +45,12 @@ def checked_host(url: str, allow_http: bool) -> str:
 
 
 @contextmanager
-def call_until(deadline: float, host: str) -> Iterator[None]:
-    """Runs one call that ends by `deadline` (monotonic); its trouble becomes NotBegun or AnswerLost."""
-    here.deadline, here.is_written = deadline, False
+def call_until(deadline: float, host: str, turn: Callable[[], None] | None = None) -> Iterator[None]:
+    """Runs one call that ends by `deadline` (monotonic); its trouble becomes NotBegun or AnswerLost.
+
+    `turn` returns when the first byte may leave.
+    """
+    here.deadline, here.is_written, here.turn = deadline, False, turn
     try:
         left_until(deadline)
         yield

@@ -26,7 +26,7 @@ def upgrade() -> None:
         "budgets",
         sa.Column("destination", sa.String(length=32), nullable=False),
         sa.Column("credential", sa.String(length=64), nullable=False),
-        sa.Column("next_at", TIME, nullable=False),
+        sa.Column("next_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("destination", "credential"),
     )
     op.add_column("destination_states", sa.Column("halved_until", TIME, nullable=True))

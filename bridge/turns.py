@@ -1,0 +1,98 @@
+"""When this process's calls may leave: each in its turn, made of the slots that are leased for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy.engine import Connection
+
+from bridge.database import UNAVAILABLE, Database
+from bridge.errors import SlotMissed
+from bridge.outbox.budget import Lease, Slot
+from bridge.rate import Rate
+
+EARLY = 0.015  # seconds before the last leased slot that the next are leased, as a cycle may come late
+LEAD_FIRST, LEAD_LEAST, LEAD_MOST = 0.02, 0.003, 0.3  # seconds from a lease until its call stands ready
+SLOTS_OF_A_CALL = 3  # that it may miss; then it makes room for others
+
+
+def at_once() -> None:
+    """The turn of a call to a destination without a rate."""
+
+
+class Turn:
+    """Returns when the call may leave. The first slot came with its claim; another is leased where that is missed,
+    as a new token or a new connection took long, and for a call that has to be made twice.
+
+    Errors: SlotMissed.
+    """
+
+    def __init__(self, slot: Slot, is_ready: Callable[[], None], lease: Callable[[], Slot]) -> None:
+        self._slot: Slot | None = slot
+        self._is_ready = is_ready
+        self._lease = lease
+
+    def __call__(self) -> None:
+        if self._slot is not None:
+            self._is_ready()
+        slot, self._slot = self._slot or self._lease(), None
+        for further in reversed(range(SLOTS_OF_A_CALL)):
+            if (early := slot.opens_at - time.monotonic()) > 0:
+                time.sleep(early)
+            if time.monotonic() <= slot.closes_at:
+                return
+            if further:
+                slot = self._lease()
+        raise SlotMissed(f"missed {SLOTS_OF_A_CALL} slots")
+
+
+class Pace:
+    """What one process knows of a destination's budgets. Its threads share it.
+
+    The lead is learned: how long it takes from the lease of a slot until its call stands ready to leave, by the
+    database's pace and this machine's. Slots sooner than that would be missed, later ones would keep a thread.
+    """
+
+    def __init__(self, database: Database, destination: str, rate: Rate) -> None:
+        self._database = database
+        self._destination = destination
+        self._rate = rate
+        self._lead = LEAD_FIRST
+        self._worth_at: dict[str, float] = {}
+
+    def worth_at(self, credential: str) -> float:
+        """When there are slots to lease with this credential again, by the monotonic clock; 0: perhaps now."""
+        return self._worth_at.get(credential, 0.0)
+
+    def look(self, credential: str, next_at: datetime | None, now: datetime) -> None:
+        """Learn what others leased meanwhile."""
+        wait = (next_at - now).total_seconds() if next_at else 0.0
+        self._worth_at[credential] = time.monotonic() + wait - self._lead - EARLY
+
+    def lease(self, connection: Connection, credential: str, *, is_halved: bool) -> Lease:
+        lead = timedelta(seconds=self._lead)
+        spacing = self._rate.spacing * (2 if is_halved else 1)
+        return Lease(connection, self._destination, credential, spacing, lead)
+
+    def turns(self, lease: Lease, credential: str, count: int, *, is_halved: bool) -> list[Turn]:
+        """Take slots for so many calls, which are made in this order."""
+        slots = lease.take(count)
+        self._worth_at[credential] = lease.opens_at - self._lead - EARLY
+
+        def another() -> Slot:
+            try:
+                with self._database.write() as connection:
+                    [slot] = self.lease(connection, credential, is_halved=is_halved).take(1)
+            except UNAVAILABLE as down:
+                raise SlotMissed("the database is not reachable") from down
+            return slot
+
+        return [Turn(slot, lambda: self._learn(lease.began_at), another) for slot in slots]
+
+    def _learn(self, leased_at: float) -> None:
+        """A call of a lease stands ready now."""
+        needed = 1.5 * (time.monotonic() - leased_at) + 0.002
+        lead = self._lead + (needed - self._lead) / 5
+        self._lead = min(max(lead, LEAD_LEAST), LEAD_MOST)
