@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from chaos.databases import fill_disk, hold_writer, is_lock_held, terminate_connections
 from chaos.driver import Driver
 from chaos.place import Place
-from chaos.running import Running, Worker, children_of
+from chaos.running import WORKERS, Running, Worker, children_of
 from chaos.upstream import Upstream
 
 END_WITHIN = 25.0  # seconds from a SIGTERM
@@ -145,7 +145,7 @@ class Faults:
         if self._place.server is not None:
             self._place.server.stop()
             self._place.server.start()
-        for _ in range(2):
+        for _ in range(WORKERS):
             self._bridge.start_worker()
         self._bridge.restart_web()
         self.outages.append((began, time.monotonic()))
@@ -263,7 +263,7 @@ class Faults:
             self._bridge.workers.remove(worker)
             if worker.code != -signal.SIGKILL:
                 self.violations.append(f"worker {worker.pid} ended by itself with {worker.code}")
-            if len(self._bridge.workers) - len(self._asleep) < 2:
+            if len(self._bridge.workers) - len(self._asleep) < WORKERS:
                 self._bridge.start_worker()
         if self._bridge.web.poll() is not None:
             self.violations.append(f"the web ended by itself with {self._bridge.web.returncode}")

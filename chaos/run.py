@@ -22,14 +22,13 @@ from chaos.evidence import gather
 from chaos.faults import Faults, Recovery
 from chaos.journal import Journal
 from chaos.place import Place, a_place
-from chaos.running import Running, Setting
+from chaos.running import WORKERS, Running, Setting
 from chaos.upstream import Upstream
 from chaos.verdict import Verdict, judge
 
 DRAINED_WITHIN = 180.0  # seconds after the last fault, for all that was promised to have ended
 TAKEN_OVER_WITHIN = 25.0
 FULL_RATE_WITHIN = 10.0
-WORKERS = 3
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from chaos.journal import Journal
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTS_WITHIN = 60.0  # seconds; a stopped worker may hold SQLite's write lock for half of it
-WEBS = "2"
+WEBS, WORKERS = 2, 3
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Running:
             "ROKT_CALENDAR_CLIENT_ID": "id",
             "ROKT_CALENDAR_CLIENT_SECRET": "secret",
             "RETRY_FOR": setting.retry_for,
-            "WEB_CONCURRENCY": WEBS,
+            "WEB_CONCURRENCY": str(WEBS),
             "CHAOS_SEED": f"{setting.seed}-{self._starts}",
             "CHAOS_JOURNAL": str(self.journal.pipe),
             "CHAOS_ARMED": str(self.armed),
