@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     parts = tuple(given.only.split(",")) if given.only else tuple(MEASURES)
     if wrong := [*set(names) - set(databases.NAMES), *set(parts) - set(MEASURES)]:
         parser.error(f"there is no {', '.join(wrong)}")
+    # So that what was started is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     extent = QUICK if given.quick else FULL if given.full else USUAL
     is_whole = parts == tuple(MEASURES) and names == databases.NAMES and not given.quick
     tables = [machine.described(databases.postgresql_version() if "postgresql" in names else "not used")]

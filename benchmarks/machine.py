@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.report import Table
+from bridge.web.parts import THREADS
 
 SYNCS = 200
 
@@ -31,6 +32,10 @@ def described(postgresql: str) -> Table:
         ("system", f"{platform.system()} {platform.release()}"),
         ("Python", platform.python_version()),
         ("Flask, gunicorn, requests", ", ".join(version(name) for name in ("flask", "gunicorn", "requests"))),
+        (
+            "web process",
+            f"gunicorn, WEB_CONCURRENCY={os.environ.get('WEB_CONCURRENCY', '1')}, {THREADS} threads",
+        ),
         ("SQLite", sqlite3.sqlite_version),
         ("PostgreSQL", postgresql),
     ]
