@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from bridge.upstream.answer import ANSWER_LIMIT, Answer
-from bridge.upstream.connections import BoundedAdapter
+from bridge.upstream.connections import pool_of
 from bridge.upstream.oauth import OAuth2ClientCredentials
 from bridge.upstream.transport import USER_AGENT, call_until, checked_host, exchange
 
@@ -45,10 +46,10 @@ class Upstream:
         call_seconds: float = 10.0,
     ) -> None:
         self._host = checked_host(base_url, allow_http)
-        self._base_url = base_url.rstrip("/")
+        self._base_path = urlsplit(base_url).path.rstrip("/")
         self._auth = auth
         self._call_seconds = call_seconds
-        self._adapter = BoundedAdapter(connections)
+        self._pool = pool_of(base_url, connections)
 
     def __repr__(self) -> str:
         return f"<Upstream {self._host}>"
@@ -93,7 +94,7 @@ class Upstream:
         if self._auth is not None:
             headers["Authorization"] = self._auth.authorization(deadline)
         with call_until(deadline, self._host, turn):
-            return exchange(self._adapter, method, self._base_url + path, headers, content)
+            return exchange(self._pool, method, self._base_path + path, headers, content)
 
     def check(self) -> str:
         """For `python -m bridge check --connect`: what was proved, in words. Raises as `send`."""
@@ -102,4 +103,4 @@ class Upstream:
         return self._auth.check(time.monotonic() + self._call_seconds)
 
     def close(self) -> None:
-        self._adapter.close()
+        self._pool.close()

@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
+from requests import adapters
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -53,13 +55,27 @@ def left_until(deadline: float) -> float:
     return left
 
 
+def pool_of(base_url: str, connections: int) -> HTTPConnectionPool:
+    """Connections to one host that keep to the deadline of the call; they never repeat a request."""
+    # Its warnings of odd headers and full pools quote whole addresses, and so users' ids.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    parts = urlsplit(base_url)
+    if parts.scheme == "http":
+        return _HttpPool(parts.hostname or "", parts.port, maxsize=connections)
+    return _HttpsPool(
+        parts.hostname or "",
+        parts.port,
+        maxsize=connections,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=adapters.DEFAULT_CA_BUNDLE_PATH,
+    )
+
+
 class BoundedAdapter(HTTPAdapter):
-    """A pool of connections that keep to the deadline of the call. It never repeats a request."""
+    """The same for a session of requests."""
 
     def __init__(self, connections: int) -> None:
         super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=0)
-        # Its warnings of odd headers and full pools quote whole addresses, and so users' ids.
-        logging.getLogger("urllib3").setLevel(logging.ERROR)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
