@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from bridge.message import State
 from bridge.outbox.lines import IN_PLACE
 from bridge.outbox.replay import outdate
-from bridge.outbox.tables import latest, messages, repeats
+from bridge.outbox.tables import jobs, latest, messages, repeats
 
 MOST_ROWS = 500  # of one piece: tens of milliseconds, for which all who write to SQLite wait
 LONGER = 3  # what a person may still want to replay is kept three times as long
@@ -26,6 +26,7 @@ def forget_old(connection: Connection, now: datetime, retention: timedelta) -> i
     for state in _KEPT_LONGER:
         gone += _forget_messages(connection, state, now - LONGER * retention, MOST_ROWS - gone)
     gone += forget(connection, repeats, repeats.c.expires_at, now, MOST_ROWS - gone)
+    gone += forget(connection, jobs, jobs.c.finished_at, now - LONGER * retention, MOST_ROWS - gone)
     return gone + forget(connection, latest, latest.c.keep_until, now, MOST_ROWS - gone)
 
 

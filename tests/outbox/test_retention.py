@@ -12,9 +12,10 @@ from outbox.steps import DAY, Outbox, ids
 
 from bridge.database import Database
 from bridge.message import Delivered, Outcome, Rejected, Skipped, State
-from bridge.outbox import retention
+from bridge.outbox import jobs, retention
 from bridge.outbox.enqueue import store
 from bridge.outbox.lines import FORCED, OVERTAKEN
+from bridge.outbox.reading import Filter
 from bridge.outbox.retention import forget_old
 from bridge.outbox.tables import bodies, latest, messages, repeats
 
@@ -49,6 +50,21 @@ def test_a_dead_message_stays_three_times_as_long(database: Database) -> None:
 
     assert _forget(database, 89.9) == 0
     assert _forget(database, 90.1) == 1
+
+
+def test_a_job_goes_when_it_has_been_over_for_as_long_as_that(database: Database) -> None:
+    with database.write() as connection:
+        of = jobs.selection(jobs.Kind.REPLAY, Filter(user_id="u-1"), 0, NOON)
+        over, runs = (
+            jobs.create(connection, jobs.Kind.REPLAY, of, (0, True), NOON, by="ops", request_id="r-1")
+            for _ in range(2)
+        )
+        jobs.stop(connection, over, NOON)
+
+    assert _forget(database, 89.9) == 0
+    assert _forget(database, 90.1) == 1
+    with database.read() as connection:
+        assert [job["id"] for job in jobs.listed(connection)] == [runs]
 
 
 def test_what_still_waits_never_goes(database: Database) -> None:
