@@ -12,7 +12,7 @@ from chaos.sabotage import SABOTAGES
 DATABASES = ("sqlite", "postgresql")
 SEEDS = (1, 2)
 SLOW_COMMIT_MS = 3.0
-LONG = 300.0  # seconds on each database
+LONG = 240.0  # seconds on each database
 SHORT = 10.0
 
 
