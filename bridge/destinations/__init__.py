@@ -44,8 +44,8 @@ class Destination(Protocol):
     ) -> None:
         """Write the ledger in the settle's transaction. The state is None while the message goes on."""
 
-    def doubt(self, connection: Connection, message: Message) -> None:
-        """What the upstream holds for this message is not certain any more."""
+    def doubt(self, connection: Connection, *messages: Message) -> None:
+        """What the upstream holds for these is not certain any more."""
 
     def forget_old(self, connection: Connection, now: datetime) -> int:
         """Forget a piece of what the ledger need not know any more. Returns how many rows."""

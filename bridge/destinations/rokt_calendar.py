@@ -91,8 +91,8 @@ class RoktCalendar:
         for upstream in self._upstreams.values():
             upstream.close()
 
-    def doubt(self, connection: Connection, message: Message) -> None:
-        doubt(connection, _place(message))
+    def doubt(self, connection: Connection, *messages: Message) -> None:
+        doubt(connection, *(_place(message) for message in messages))
 
     def forget_old(self, connection: Connection, now: datetime) -> int:
         return forget_old(connection, now)

@@ -114,10 +114,10 @@ def record(
     upsert(connection, calendar_holders, gained)
 
 
-def doubt(connection: Connection, place: Place) -> None:
+def doubt(connection: Connection, *places: Place) -> None:
     """What Rokt holds here is not certain any more: the next state is sent, even if it looks the same."""
     connection.execute(
-        sa.update(calendar_events).where(_at(calendar_events, [place])).values(is_certain=False)
+        sa.update(calendar_events).where(_at(calendar_events, places)).values(is_certain=False)
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.message import Json, Message, State
 from bridge.outbox.tables import bodies, messages, waiting
-from bridge.rows import among, each, update
+from bridge.rows import among, each, insert, update
 
 OVERTAKEN = "a later message of the same event was delivered; replay with force to send this all the same"
 FORCED = "forced"  # in a message's progress: it goes even if a later one was delivered
@@ -53,8 +53,9 @@ def enter(
     its_priority = {head.line: min(head.priority, priority) for head in heads}
     rise(connection, {head.line for head in heads if its_priority[head.line] < head.priority})
     goes_first = firsts.keys() - {head.line for head in heads} | set_back
-    connection.execute(
-        sa.insert(waiting),
+    insert(
+        connection,
+        waiting,
         [
             {
                 "seq": row.seq,

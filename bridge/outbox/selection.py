@@ -14,7 +14,8 @@ from bridge.message import State
 from bridge.outbox.reading import Filter, conditions_of, event_ids_of
 from bridge.outbox.tables import messages
 
-EXAMINED = 20_000  # rows of an index that one statement looks at
+FIRST_EXAMINED = 256  # rows of an index that a statement looks at; eight times as many where it finds too few
+EXAMINED = 16_384
 MOST_PARTS = 50  # of one statement; SQLite knows 500
 
 _COLUMNS = [
@@ -47,7 +48,20 @@ class Selection:
 
 def some(connection: Connection, of: Selection, after: int, most: int) -> tuple[dict[int, int], int]:
     """At most so many behind a `seq`: their lines by their `seq`; and how far was looked for them."""
-    examined = _examined(of, after).cte("examined")
+    found: dict[int, int] = {}
+    examined = FIRST_EXAMINED
+    while True:
+        lines, after = _look(connection, of, after, most - len(found), examined)
+        found |= lines
+        if len(found) == most or after >= of.upto or examined >= EXAMINED:
+            return found, after
+        examined *= 8
+
+
+def _look(
+    connection: Connection, of: Selection, after: int, most: int, size: int
+) -> tuple[dict[int, int], int]:
+    examined = _examined(of, after, size).cte("examined")
     ends = _ends(examined).subquery()
     found = (
         sa.select(examined.c.seq, examined.c.line)
@@ -64,7 +78,7 @@ def some(connection: Connection, of: Selection, after: int, most: int) -> tuple[
     lines = {row.seq: row.line for row in rows if row.seq is not None}
     if len(lines) == most:
         return lines, max(lines)
-    return lines, rows[0].last if rows[0].size == EXAMINED else of.upto
+    return lines, rows[0].last if rows[0].size == size else of.upto
 
 
 def count(connection: Connection, of: Selection, seconds: float) -> tuple[int, bool]:
@@ -72,7 +86,7 @@ def count(connection: Connection, of: Selection, seconds: float) -> tuple[int, b
     until = time.monotonic() + seconds
     total, after = 0, 0
     while True:
-        examined = _examined(of, after).subquery()
+        examined = _examined(of, after, EXAMINED).subquery()
         query = _ends(examined).add_columns(
             sa.func.count().filter(*_conditions(of, examined.c)).label("matching")
         )
@@ -90,10 +104,11 @@ def still(of: Selection) -> list[sa.ColumnElement[bool]]:
     return _conditions(of, messages.c)
 
 
-def _examined(of: Selection, after: int) -> sa.Select[Any]:
+def _examined(of: Selection, after: int, size: int) -> sa.Select[Any]:
     """The next rows by the index that leads there fastest, in its order."""
     table, wanted = messages.c, of.wanted
     keys = [table.state == state for state in of.states]
+    union = sa.union_all
     if wanted.user_id is not None:
         keys = [table.user_id == wanted.user_id]
     elif wanted.event_id is not None:
@@ -102,13 +117,13 @@ def _examined(of: Selection, after: int) -> sa.Select[Any]:
         users = [table.user_id == wanted.event_id[len(prefix) + 1 :] for prefix in prefixes]
         if len(users) < MOST_PARTS:
             keys = [*(sa.and_(table.event_id == whole, in_state) for in_state in keys), *users]
+            union = sa.union  # two ways may lead to the same row
     span = (table.seq > after, table.seq <= of.upto)
     parts = [
-        sa.select(*_COLUMNS).where(key, *span).order_by(table.seq).limit(EXAMINED).subquery() for key in keys
+        sa.select(*_COLUMNS).where(key, *span).order_by(table.seq).limit(size).subquery() for key in keys
     ]
-    # Of several ways, two may lead to the same row.
-    every = sa.union(*(sa.select(part) for part in parts)).subquery()
-    return sa.select(every).order_by(every.c.seq).limit(EXAMINED)
+    every = union(*(sa.select(part) for part in parts)).subquery()
+    return sa.select(every).order_by(every.c.seq).limit(size)
 
 
 def _ends(examined: sa.FromClause) -> sa.Select[Any]:
