@@ -60,8 +60,8 @@ ROWS: dict[str, Callable[[Report], object]] = {
     "not ended": lambda r: len(r.verdict.left),
     "ended as": lambda r: ", ".join(f"{n} {state}" for state, n in sorted(r.verdict.counts.items())),
     "marked `was_uncertain`": lambda r: r.verdict.uncertain,
-    "of these by a killed worker; in flight at all kills": lambda r: (
-        f"{r.verdict.marked_by_kills}; {r.in_flight}"
+    "calls taken over from killed workers; in flight at their kills": lambda r: (
+        f"{r.verdict.taken_over}; {r.in_flight}"
     ),
     "arrived again, all marked": lambda r: r.verdict.repeated,
     "arrived again unmarked": lambda r: len(r.verdict.repeats),

@@ -22,7 +22,7 @@ class Verdict:
     """What is broken, then what is published.
 
     `repeats`: of what had arrived, and the bridge had not marked it. `late`: after a later one of its key, and
-    no worker that had slept may have sent it. `marked_by_kills`: messages whose worker was killed with them.
+    no worker that had slept may have sent it. `taken_over`: calls of killed workers.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Verdict:
     repeated: int = 0
     repeated_late: int = 0
     uncertain: int = 0
-    marked_by_kills: int = 0
+    taken_over: int = 0
     take_overs: list[float] = field(
         default_factory=list
     )  # seconds from a kill, the database's outages not counted
@@ -213,5 +213,5 @@ def _take_overs(verdict: Verdict, evidence: Evidence) -> None:
             if attempt.answer == WORKER_LOST and claims and claims[-1] in died:
                 killed_at = died[claims[-1]]
                 out = sum(max(0.0, min(end, at) - max(begin, killed_at)) for begin, end in evidence.outages)
-                verdict.marked_by_kills += 1
+                verdict.taken_over += 1
                 verdict.take_overs.append(round(at - killed_at - out, 2))
