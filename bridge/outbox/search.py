@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,21 @@ _beside = SimpleNamespace(
     }
 )
 
-Way = list[sa.ColumnElement[bool]]
+
+@dataclass(frozen=True)
+class _Way:
+    """`equal`: the columns of an index before `seq`, in its order, and their values. `beside`: what else is asked."""
+
+    equal: Sequence[tuple[sa.Column[Any], str]]
+    beside: Sequence[sa.ColumnElement[bool]]
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """`low` is the first `seq` that may be found, `high` the first that may not."""
+
+    low: int = 0
+    high: int = 2**63 - 1
 
 
 def listed(connection: Connection, wanted: Filter) -> tuple[list[dict[str, Any]], int | None]:
@@ -39,53 +54,72 @@ def listed(connection: Connection, wanted: Filter) -> tuple[list[dict[str, Any]]
 
 def _newest(connection: Connection, wanted: Filter) -> list[int]:
     """One more than asked for, where there are more."""
-    most, bounds = wanted.limit + 1, _bounds(connection, wanted)
+    most, bounds, dialect = wanted.limit + 1, _bounds(connection, wanted), connection.dialect.name
     ways = _ways(wanted)
     found: list[int] = []
     for begin in range(0, len(ways), MOST_WAYS):
-        each = []
-        for way in ways[begin : begin + MOST_WAYS]:
-            query = sa.select(_table.seq).where(*way, *bounds).order_by(_table.seq.desc())
-            each.append(sa.select(query.limit(most).subquery()))
-        every = sa.union_all(*each).subquery()
+        each = [_along(way, bounds, dialect).limit(most) for way in ways[begin : begin + MOST_WAYS]]
+        every = sa.union_all(*(sa.select(query.subquery()) for query in each)).subquery()
         found += connection.scalars(sa.select(every.c.seq).order_by(every.c.seq.desc()).limit(most))
     return sorted(found, reverse=True)[:most]
 
 
-def _ways(wanted: Filter) -> list[Way]:
-    """Conditions that an index ending in `seq` meets, and what is asked beside; all that is wanted together."""
+def _along(way: _Way, bounds: _Bounds, dialect: str) -> sa.Select[tuple[int]]:
+    """The numbers that one way leads to, the newest first."""
+    seqs = sa.select(_table.seq).where(*way.beside)
+    if not way.equal or dialect == "sqlite":
+        its = [column == value for column, value in way.equal]
+        return seqs.where(*its, _table.seq >= bounds.low, _table.seq < bounds.high).order_by(
+            _table.seq.desc()
+        )
+    # As a span of the index, not as an equal value: for that PostgreSQL would read all messages backwards instead,
+    # where it believes that it must soon meet what is common.
+    *equal, (last, value) = way.equal
+    place = sa.tuple_(last, _table.seq)
+    span = (place >= sa.tuple_(value, bounds.low), place < sa.tuple_(value, bounds.high))
+    return seqs.where(*(column == one for column, one in equal), *span).order_by(
+        last.desc(), _table.seq.desc()
+    )
+
+
+def _ways(wanted: Filter) -> list[_Way]:
+    """The ways to all that is wanted together, each by one index that ends in `seq`."""
     beside = conditions_of(_beside, wanted)
     states = [wanted.state] if wanted.state is not None else list(State)
     if wanted.user_id is not None:
-        return [[_table.user_id == wanted.user_id, *beside]]
+        return [_Way([(_table.user_id, wanted.user_id)], beside)]
     if wanted.event_id is not None:
         beside = conditions_of(_beside, replace(wanted, event_id=None))
         *prefixes, whole = event_ids_of(wanted.event_id)
         # Rokt's event id ends in its user, who has fewer messages than the event.
-        users = [
-            [_table.user_id == wanted.event_id[len(prefix) + 1 :], _beside.event_id == prefix]
+        its_user = [
+            _Way(
+                [(_table.user_id, wanted.event_id[len(prefix) + 1 :])], [_beside.event_id == prefix, *beside]
+            )
             for prefix in prefixes
         ]
-        its_states = [[_table.event_id == whole, _table.state == state] for state in states]
-        return [[*way, *beside] for way in (*its_states, *users)]
+        return [
+            _Way([(_table.event_id, whole), (_table.state, state)], beside) for state in states
+        ] + its_user
     if wanted.was_uncertain:
-        return [[_table.was_uncertain, *beside]]
+        return [_Way([], [_table.was_uncertain, *beside])]
     if wanted.destination is not None:
         return [
-            [_table.destination == wanted.destination, _table.state == state, *beside] for state in states
+            _Way([(_table.destination, wanted.destination), (_table.state, state)], beside)
+            for state in states
         ]
-    return [[_table.state == wanted.state, *beside]] if wanted.state is not None else [beside]
+    return [_Way([(_table.state, wanted.state)] if wanted.state is not None else [], beside)]
 
 
-def _bounds(connection: Connection, wanted: Filter) -> Way:
+def _bounds(connection: Connection, wanted: Filter) -> _Bounds:
     """Times as places in the order of acceptance, so that no list reads what lies outside them."""
-    bounds: Way = []
-    if wanted.before is not None:
-        bounds.append(_table.seq < wanted.before)
+    bounds = _Bounds()
     if wanted.since is not None:
-        bounds.append(_table.seq >= _first_since(connection, wanted.since - OUT_OF_ORDER))
+        bounds = replace(bounds, low=_first_since(connection, wanted.since - OUT_OF_ORDER))
     if wanted.until is not None:
-        bounds.append(_table.seq < _first_since(connection, wanted.until + OUT_OF_ORDER))
+        bounds = replace(bounds, high=_first_since(connection, wanted.until + OUT_OF_ORDER))
+    if wanted.before is not None:
+        bounds = replace(bounds, high=min(bounds.high, wanted.before))
     return bounds
 
 
