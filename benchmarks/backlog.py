@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import databases, depth, report
+from benchmarks import databases, depth, lists, report
 from benchmarks.depth import Depth
 from benchmarks.report import Row
 
@@ -24,12 +24,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--waiting", type=int, default=1_000_000)
     parser.add_argument("--database", choices=databases.NAMES, required=True)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--lists", action="store_true", help="only what is read, in two minutes")
     given = parser.parse_args(arguments)
     began = time.monotonic()
     with depth.depths(given.database, given.waiting) as (deep, shallow):
         _tell(f"{given.waiting:,} waiting", began)
         rows = []
-        for measure in _measures(deep, shallow, given.rounds):
+        for measure in _measures(deep, shallow, given.rounds, given.lists):
             began = time.monotonic()
             rows += measure()
             _tell(rows[-1].measure, began)
@@ -37,8 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _measures(deep: Depth, shallow: Depth, rounds: int) -> Iterator[Callable[[], list[Row]]]:
+def _measures(
+    deep: Depth, shallow: Depth, rounds: int, are_lists_all: bool
+) -> Iterator[Callable[[], list[Row]]]:
     yield lambda: [depth.reading(deep, shallow)]
+    yield lambda: [lists.measure(deep, shallow)]
+    if are_lists_all:
+        return
     yield lambda: [depth.dead_upstream(deep)]
     yield lambda: [depth.accepting(deep, shallow, rounds, 3.0)]
     yield lambda: [depth.another_destination(deep, shallow, rounds, "closed")]
