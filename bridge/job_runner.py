@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from bridge.database import UNAVAILABLE, Database, clock
 from bridge.destinations import Destination
 from bridge.message import Message, NewMessage, Rejected, State
-from bridge.outbox import jobs, pieces
+from bridge.outbox import leases, pieces
 from bridge.outbox.jobs import Job, JobState, Kind
 from bridge.outbox.pieces import Made, Piece, Refusal
 
@@ -57,7 +57,7 @@ class JobRunner:
         """Do a piece of the job that waited longest for it. Returns for how long to rest, seconds."""
         with self._database.read() as connection:
             now = clock(connection)
-            free = jobs.free(connection, self._id, now)
+            free = leases.free(connection, self._id, now)
             job = next((one for one in free if not self._is_held_up(connection, one, now)), None)
         if job is None:
             return HELD_UP_WAIT if free else LOOK_EVERY
@@ -70,7 +70,7 @@ class JobRunner:
         except Exception as wrong:  # a fault of ours: with the next step it would come again
             log.exception("job.failed", job=job.id)
             with self._database.write() as connection:
-                jobs.fail(connection, job, f"the bridge failed: {type(wrong).__name__}", clock(connection))
+                leases.fail(connection, job, f"the bridge failed: {type(wrong).__name__}", clock(connection))
             return LEAST_REST
 
     def _run(self) -> None:
@@ -93,10 +93,10 @@ class JobRunner:
 
     def _leased(self, job: Job, now: datetime) -> Job | None:
         is_ours = job.runner_id == self._id and job.worked_at is not None
-        if is_ours and job.worked_at is not None and now - job.worked_at < jobs.LEASE / 2:
+        if is_ours and job.worked_at is not None and now - job.worked_at < leases.LEASE / 2:
             return job
         with self._database.write() as connection:
-            leased = jobs.lease(connection, job, self._id, clock(connection))
+            leased = leases.lease(connection, job, self._id, clock(connection))
         if leased and not is_ours:
             log.info("job.taken", job=job.id, kind=job.kind, cursor=leased.cursor)
         return leased

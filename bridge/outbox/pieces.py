@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.message import Message, NewMessage, State
-from bridge.outbox import jobs
+from bridge.outbox import leases
 from bridge.outbox.enqueue import line_of
-from bridge.outbox.jobs import Job, Kind, Work
+from bridge.outbox.jobs import Job, Kind
+from bridge.outbox.leases import CHANGED, Work
 from bridge.outbox.lines import BEHIND, give_up, message_of, read
 from bridge.outbox.replay import new_line, payload_of, refuse_again, send_as, send_each_again
 from bridge.outbox.selection import some, still
@@ -91,18 +92,18 @@ def work(
 
     None: the job has been stopped, or another works on it. `made`: what is to be made anew, by `seq`.
     """
-    if not jobs.hold(connection, job):
+    if not leases.hold(connection, job):
         return None
     do = _replay if job.kind == Kind.REPLAY else _cancel
     done, changed = do(connection, job, piece, made, now) if piece.messages else (Work(), [])
-    return jobs.advance(connection, job, piece.cursor, done, now), changed
+    return leases.advance(connection, job, piece.cursor, done, now), changed
 
 
 def pass_over(connection: Connection, job: Job, piece: Piece, reason: str, now: datetime) -> Job | None:
     """Leave a piece alone, which the bridge itself fails to do."""
-    if not jobs.hold(connection, job):
+    if not leases.hold(connection, job):
         return None
-    return jobs.advance(connection, job, piece.cursor, Work(failed=(reason,) * len(piece.messages)), now)
+    return leases.advance(connection, job, piece.cursor, Work(failed=(reason,) * len(piece.messages)), now)
 
 
 def cancelled_by(job: Job) -> str:
@@ -128,7 +129,7 @@ def _replay(
     if as_stored:
         sent = send_each_again(connection, as_stored, now, force=job.force, priority=BEHIND)
     skipped = [OVERTAKEN] * (len(as_stored) - len(sent))
-    skipped += [jobs.CHANGED] * (len(piece.messages) - len(held))
+    skipped += [CHANGED] * (len(piece.messages) - len(held))
     failed = []
     for message in held:
         anew = made.get(message.seq)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from factories import NOON, a_message, an_event, line_with, title_of
-from outbox.steps import DAY, Outbox, ids
+from outbox.steps import DAY, Outbox, eventually, ids
 from sqlalchemy.engine import Connection
 
 from bridge import job_runner
 from bridge.job_runner import JobRunner
 from bridge.message import Delivered, Message, NewMessage, Outcome, Rejected, Retry, Skipped, State, Uncertain
-from bridge.outbox import jobs, pieces, selection
+from bridge.outbox import jobs, leases, pieces, selection
 from bridge.outbox.jobs import Kind
 from bridge.outbox.pieces import Refusal
 from bridge.outbox.reading import Filter
@@ -92,8 +92,8 @@ class Jobs:
     def read_piece(self, job_id: str) -> tuple[jobs.Job, pieces.Piece]:
         """As a worker does, which then takes its time."""
         with self.outbox.database.write() as connection:
-            [job] = [one for one in jobs.free(connection, "slow", LATER) if one.id == job_id]
-            leased = jobs.lease(connection, job, "slow", LATER)
+            [job] = [one for one in leases.free(connection, "slow", LATER) if one.id == job_id]
+            leased = leases.lease(connection, job, "slow", LATER)
             assert leased is not None
             return leased, pieces.next_piece(connection, leased)
 
@@ -286,7 +286,7 @@ class TestReplay:
         work.work()
 
         assert work.counts(job) == ("done", 3, 2, 1, 0)
-        assert work.shown(job)["reasons"] == {jobs.CHANGED: 1}
+        assert work.shown(job)["reasons"] == {leases.CHANGED: 1}
 
     def test_a_replay_between_reading_and_writing_is_not_made_twice(self, outbox: Outbox, work: Jobs) -> None:
         found = dead(outbox, 2)
@@ -585,7 +585,7 @@ class TestShared:
         assert work.runner.step() == job_runner.LOOK_EVERY
         assert work.counts(job)[2] == 2
 
-        monkeypatch.setattr(jobs, "LEASE", timedelta(0))
+        monkeypatch.setattr(leases, "LEASE", timedelta(0))
         work.work()
         assert work.counts(job) == ("done", 5, 5, 0, 0)
         assert len(outbox.waiting()) == 5
@@ -690,8 +690,65 @@ class TestShared:
         work.work()
 
         reasons = work.shown(job)["reasons"]
-        assert len(reasons) == jobs.MOST_REASONS + 1
-        assert reasons[jobs.OTHER_REASONS] == 10
+        assert len(reasons) == leases.MOST_REASONS + 1
+        assert reasons[leases.OTHER_REASONS] == 10
+
+
+class TestInAThreadOfItsOwn:
+    def test_it_works_until_it_is_stopped(self, outbox: Outbox, work: Jobs) -> None:
+        dead(outbox, 3)
+        job = work.create(state=State.DEAD)
+
+        work.runner.start()
+        eventually(lambda: work.counts(job) == ("done", 3, 3, 0, 0))
+        work.runner.stop()
+
+        later = work.create(state=State.DEAD, now=LATER + DAY)
+        assert work.counts(later)[0] == "waiting"
+
+    def test_a_database_that_is_gone_for_a_while_and_a_fault_of_ours_do_not_end_it(
+        self, outbox: Outbox, work: Jobs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for wait in ("DATABASE_GONE_WAIT", "LOOK_EVERY"):
+            monkeypatch.setattr(job_runner, wait, 0.0)
+        faults = [sa.exc.OperationalError("", {}, Exception("gone")), ValueError("broken")]
+        find = leases.free
+
+        def break_off(*given: Any) -> list[jobs.Job]:
+            if faults:
+                raise faults.pop()
+            return find(*given)
+
+        monkeypatch.setattr(leases, "free", break_off)
+        dead(outbox, 1)
+        job = work.create(state=State.DEAD)
+
+        work.runner.start()
+        eventually(lambda: work.counts(job)[0] == "done")
+        work.runner.stop()
+
+        assert faults == []
+
+    def test_a_piece_that_the_database_did_not_take_is_done_later(
+        self, outbox: Outbox, work: Jobs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        dead(outbox, 2)
+        job = work.create(state=State.DEAD)
+        do, gone = pieces.work, sa.exc.OperationalError("", {}, Exception("gone"))
+
+        def after_the_work(*given: Any) -> None:
+            do(*given)
+            raise gone
+
+        with monkeypatch.context() as while_gone:
+            while_gone.setattr(pieces, "work", after_the_work)
+            with pytest.raises(sa.exc.OperationalError):
+                work.runner.step()
+        assert work.counts(job) == ("running", 2, 0, 0, 0)
+        assert outbox.waiting() == []
+
+        work.work()
+        assert work.counts(job) == ("done", 2, 2, 0, 0)
 
 
 class TestCount:
