@@ -24,6 +24,7 @@ LOOK_EVERY = 1.0  # seconds; whether there is a job
 HELD_UP_WAIT = 0.2  # seconds; what was sent again has to leave first
 REST = 3.0  # times as long as its transaction took: jobs have a quarter of the writer's time at most
 LEAST_REST = 0.02  # seconds
+LIVE_LATE_REST = 1.0  # seconds; a replay while live messages wait would only make them wait longer
 DATABASE_GONE_WAIT = 1.0  # seconds
 
 Render = Callable[[Message, dict[str, Any]], tuple[NewMessage, ...] | Refusal]
@@ -59,12 +60,13 @@ class JobRunner:
             now = clock(connection)
             free = leases.free(connection, self._id, now)
             job = next((one for one in free if not self._is_held_up(connection, one, now)), None)
+            least = LIVE_LATE_REST if job and self._is_live_late(connection, job, now) else LEAST_REST
         if job is None:
             return HELD_UP_WAIT if free else LOOK_EVERY
         if (leased := self._leased(job, now)) is None:
             return LEAST_REST
         try:
-            return max(LEAST_REST, REST * self._do_piece(leased))
+            return max(least, REST * self._do_piece(leased))
         except UNAVAILABLE:
             raise
         except Exception as wrong:  # a fault of ours: with the next step it would come again
@@ -86,10 +88,16 @@ class JobRunner:
                 rest = LOOK_EVERY
 
     def _is_held_up(self, connection: Connection, job: Job, now: datetime) -> bool:
+        return any(pieces.is_full(connection, name, now) for name in self._names(job))
+
+    def _is_live_late(self, connection: Connection, job: Job, now: datetime) -> bool:
+        return any(pieces.is_live_late(connection, name, now) for name in self._names(job))
+
+    def _names(self, job: Job) -> list[str]:
+        """Where a job may send something. A cancel sends nothing, and what waits is what it is about."""
         if job.kind != Kind.REPLAY:
-            return False
-        names = [job.wanted.destination] if job.wanted.destination else self._destinations
-        return any(pieces.is_full(connection, name, now) for name in names)
+            return []
+        return [job.wanted.destination] if job.wanted.destination else list(self._destinations)
 
     def _leased(self, job: Job, now: datetime) -> Job | None:
         is_ours = job.runner_id == self._id and job.worked_at is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,10 +12,11 @@ from sqlalchemy.engine import Connection
 
 from bridge.message import Message, NewMessage, State
 from bridge.outbox import leases
+from bridge.outbox.claim import lanes
 from bridge.outbox.enqueue import line_of
 from bridge.outbox.jobs import Job, Kind
 from bridge.outbox.leases import CHANGED, Work
-from bridge.outbox.lines import BEHIND, give_up, message_of, read
+from bridge.outbox.lines import BEHIND, LIVE, give_up, message_of, read
 from bridge.outbox.replay import new_line, payload_of, refuse_again, send_as, send_each_again
 from bridge.outbox.selection import some, still
 from bridge.outbox.tables import bodies, lock_keys, messages, waiting
@@ -23,6 +24,7 @@ from bridge.outbox.tables import bodies, lock_keys, messages, waiting
 MOST = 64  # messages, and so keys that one transaction holds
 MOST_RENDERED = 16  # of them made anew, which may be for several accounts each
 MOST_BEHIND = 1_000  # sent again by jobs and due, but not left yet: then jobs wait
+LATE = timedelta(seconds=1)
 OVERTAKEN = "a later message of the same event was delivered"
 UNDER_WAY = "its call was under way, or over"
 SKIPS = "its template skips it now"
@@ -66,6 +68,12 @@ def is_full(connection: Connection, destination: str, now: datetime) -> bool:
     )
     query = sa.select(waiting.c.seq).where(*behind).offset(MOST_BEHIND - 1).limit(1)
     return connection.scalar(query) is not None
+
+
+def is_live_late(connection: Connection, destination: str, now: datetime) -> bool:
+    """What was just accepted does not leave as fast as it comes."""
+    late = now - LATE
+    return any(lane.priority <= LIVE and lane.due_at <= late for lane in lanes(connection, destination))
 
 
 def next_piece(connection: Connection, job: Job) -> Piece:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -484,6 +484,28 @@ class TestBehindLiveTraffic:
         work.work()
 
         assert work.counts(job) == ("done", 4, 4, 0, 0)
+
+    def test_while_live_ones_wait_for_long_it_goes_slowly_and_a_cancel_does_not(
+        self, outbox: Outbox, work: Jobs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(job_runner, "REST", 0.0)
+        at = datetime.now(UTC)
+        monkeypatch.setattr(job_runner, "clock", lambda _connection: at)
+        dead(outbox, 1)
+        rests = {}
+        for name, kind, due in (
+            ("nothing waits", Kind.REPLAY, None),
+            ("just now", Kind.REPLAY, at - pieces.LATE / 2),
+            ("late", Kind.REPLAY, at - pieces.LATE),
+            ("cancel", Kind.CANCEL, at - pieces.LATE),
+        ):
+            if due is not None:
+                outbox.accept(a_message(user_id=name), now=due)
+            work.create(kind, user_id="nobody")
+            rests[name] = work.runner.step()
+
+        assert rests.pop("late") == job_runner.LIVE_LATE_REST
+        assert set(rests.values()) == {job_runner.LEAST_REST}
 
     def test_a_cancel_does_not_wait_for_that(
         self, outbox: Outbox, work: Jobs, monkeypatch: pytest.MonkeyPatch
