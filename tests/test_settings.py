@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import SettingsInvalid
+from bridge.rate import Rate
 from bridge.settings import SCOPES, Secret, Settings, account_key
 
 WEB = {"BRIDGE_TOKENS": "braze:s3cret", "SECRET_KEY": "k3y"}
@@ -43,6 +44,17 @@ class TestDefaults:
         assert Settings.from_env({"HOME": "/root", "ROKT_CALENDAR": "x"}) == Settings.from_env({})
 
 
+class TestTheRate:
+    @pytest.mark.parametrize(("variables", "a_second"), [({}, 0), ({"ROKT_CALENDAR_RATE": "50"}, 50)])
+    def test_it_is_no_limit_unless_it_is_set(self, variables: dict[str, str], a_second: int) -> None:
+        calendar = {"ROKT_CALENDAR_CLIENT_ID": "id", "ROKT_CALENDAR_CLIENT_SECRET": "secret"}
+
+        assert Settings.from_env(calendar | variables).rates == {"rokt_calendar": Rate(a_second)}
+
+    def test_a_destination_that_is_off_has_none(self) -> None:
+        assert Settings.from_env({"ROKT_CALENDAR_RATE": "50"}).rates == {}
+
+
 class TestAllFaultsAtOnce:
     def test_each_is_named_by_its_variable(self) -> None:
         wrong = {
@@ -51,6 +63,7 @@ class TestAllFaultsAtOnce:
             "BRIDGE_TOKENS": "braze",
             "ROKT_CALENDAR_URL": "ftp://api.example.com",
             "ROKT_CALENDAR_UPDATE_BODY": "round",
+            "ROKT_CALENDAR_RATE": "-1",
             "ROKT_CALENDAR_CLIENT_ID": "the-id",
             "RETRY_FOR": "soon",
             "RETENTION_DAYS": "7",
