@@ -34,7 +34,7 @@ ROUNDS = 400  # of a worker until all has ended; what takes longer never ends
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """What can happen to four lines, with three workers and a Rokt that fails in every way."""
+    """What can happen to three lines, with three workers and a Rokt that fails in every way."""
 
     def __init__(self, harness: Harness) -> None:
         super().__init__()
