@@ -22,6 +22,7 @@ from chaos.upstream import Upstream
 END_WITHIN = 25.0  # seconds from a SIGTERM
 STOPPED_FOR = (21.0, 27.0)  # seconds; a worker that is silent for 20 is taken over
 STOPPED_WEB_FOR = 8.0
+SETTLES_FOR = 2.0  # until callers that such a web process kept waiting have been answered
 HELD_FOR = (0.5, 6.0)  # a statement of the bridge waits for 3 (PostgreSQL) or 5 (SQLite)
 HELD_SHORT = (0.3, 1.5)
 DOWN_FOR = (0.0, 0.0, 1.0, 3.0, 12.0)
@@ -74,6 +75,7 @@ class Faults:
         self._held_for = HELD_SHORT if is_short else HELD_FOR
         self._random = random.Random(f"faults-{seed}")
         self._asleep: set[int] = set()
+        self._web_is_whole_at = 0.0
         self._database_troubled = threading.Lock()
         self._beside: list[threading.Thread] = []
         self._began = time.monotonic()
@@ -128,6 +130,7 @@ class Faults:
         if not children or self._place.server is None:
             return False
         child = self._random.choice(children)
+        self._web_is_whole_at = time.monotonic() + STOPPED_WEB_FOR + SETTLES_FOR
         self._aside(lambda: _sleep_of(child, STOPPED_WEB_FOR))
         return True
 
@@ -166,8 +169,10 @@ class Faults:
         self._aside(lambda: self._let_sleep(worker, seconds))
         return True
 
-    def _restart_database(self) -> None:
+    def _restart_database(self) -> bool:
         """With nothing else in the way, as it is measured how long the bridge takes to be at its full rate again."""
+        if time.monotonic() < self._web_is_whole_at:
+            return False
         server, mode = self._place.server, self._random.choice(["immediate", "fast"])
         down_for = self._random.choice(DOWN_FOR)
         assert server is not None
@@ -183,6 +188,7 @@ class Faults:
         self.recoveries.append(Recovery(mode, down_for, taken, delivered))
         self._upstream.be_fair(0)
         self._bridge.armed.touch()
+        return True
 
     def _await_full_rate(self, up_at: float) -> tuple[float, float]:
         wanted = self._driver.rate * FULL_RATE
