@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 from bridge import worker as worker_module
 from bridge.database import Database, clock
 from bridge.destinations import Destination, Turn, configured
+from bridge.destinations.rokt_calendar import Known
 from bridge.ledger.events import Change, Place, Standing, record, standings
 from bridge.message import Delivered, Message, NewMessage, Outcome, Retry, State
 from bridge.outbox import claim, settle, states, upkeep
@@ -530,8 +531,8 @@ class TestTests:
             record(connection, [Change(PLACE, held, "u-1", None, None, now)], {}, now)
 
         with database.write() as connection:
-            done = [(delete, held), (test, Standing())]
-            calendar.record(connection, [(m, was, Delivered(202), State.DELIVERED) for m, was in done], now)
+            done = [Known(delete, held, "wrapped"), Known(test, Standing(), "wrapped")]
+            calendar.record(connection, [(k.message, k, Delivered(202), State.DELIVERED) for k in done], now)
         calendar.close()
 
         assert standing(outbox).holders == {"b"}

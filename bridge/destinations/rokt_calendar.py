@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -22,6 +23,29 @@ NAME = "rokt_calendar"
 IN_FLIGHT = 32  # calls of one worker at once
 ALREADY_SO = "Rokt already holds exactly this"
 UNSENDABLE = (InvalidPayload, InvalidValue)  # nothing to stand on, or a zone that is not known any more
+
+
+@dataclass(frozen=True)
+class Known:
+    """A message with what Rokt is known to hold of its event. Its next call is asked for when it is made and
+    again when that is settled, and found once.
+    """
+
+    message: Message
+    standing: Standing
+    update_body: str
+
+    @cached_property
+    def request(self) -> CalendarRequest:
+        message = self.message
+        return CalendarRequest.read(
+            message.action, message.account_code, message.request, is_test=message.is_test
+        )
+
+    @cached_property
+    def step(self) -> Step | None:
+        """Errors: see UNSENDABLE."""
+        return next_step(self.request, self.standing, self.message.progress, self.update_body)
 
 
 class RoktCalendar:
@@ -41,16 +65,15 @@ class RoktCalendar:
         key = account_key(account_code)
         return key if key in self._upstreams else ""
 
-    def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Standing]:
+    def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Known]:
         """What Rokt is known to hold of each message's event."""
         found = standings(connection, (_place(m) for m in messages))
-        return [found[_place(m)] for m in messages]
+        return [Known(m, found[_place(m)], self._settings.update_body) for m in messages]
 
-    def deliver(self, message: Message, standing: Standing, turn: Callable[[], None]) -> Outcome:
+    def deliver(self, message: Message, known: Known, turn: Callable[[], None]) -> Outcome:
         """Make the next call for a message; the rest, if there is one, follows as its own call."""
-        request = _request(message)
         try:
-            step = next_step(request, standing, message.progress, self._settings.update_body)
+            step = known.step
         except UNSENDABLE as wrong:
             return Rejected(str(wrong))
         if step is None:
@@ -71,20 +94,20 @@ class RoktCalendar:
         except UpstreamTrouble as trouble:
             owner = message.account_code if credential else ""
             return of_trouble(trouble, round((time.monotonic() - started) * 1000), refused_account=owner)
-        return _outcome(answer, message, step, standing)
+        return _outcome(answer, message, step, known.standing)
 
     def record(
         self,
         connection: Connection,
-        done: Sequence[tuple[Message, Standing, Outcome, State | None]],
+        done: Sequence[tuple[Message, Known, Outcome, State | None]],
         now: datetime,
     ) -> None:
         """Write what Rokt has taken, or may have, into the event ledger."""
         changes = []
-        for message, standing, outcome, final in done:
-            if not message.is_test and (change := self._change(message, standing, outcome, final, now)):
+        for message, known, outcome, final in done:
+            if not message.is_test and (change := self._change(known, outcome, final, now)):
                 changes.append(change)
-        before = {_place(m): standing for m, standing, _, _ in done if not m.is_test}
+        before = {_place(m): known.standing for m, known, _, _ in done if not m.is_test}
         record(connection, changes, before, now)
 
     def close(self) -> None:
@@ -100,20 +123,18 @@ class RoktCalendar:
     def check(self) -> dict[str, str | UpstreamTrouble]:
         return {key: _checked(upstream) for key, upstream in self._upstreams.items()}
 
-    def _change(
-        self, message: Message, standing: Standing, outcome: Outcome, final: State | None, now: datetime
-    ) -> Change | None:
-        request = _request(message)
+    def _change(self, known: Known, outcome: Outcome, final: State | None, now: datetime) -> Change | None:
+        message, standing = known.message, known.standing
         new: Standing | None = standing
         unsent: dict[str, Any]
         try:
-            step = next_step(request, standing, message.progress, self._settings.update_body)
+            step = known.step
         except UNSENDABLE:
             return None
         if step is None:
             return None
         if isinstance(outcome, Delivered) and not (outcome.progress or {}).get("ask_update"):
-            new = after(step, request, standing)
+            new = after(step, known.request, standing)
         elif final == State.DEAD and step.content and step.subscription_ids and not standing.holders:
             unsent = {"event": step.content, "subscription_ids": list(step.subscription_ids)}
             # A refusal with a status has decided: it does not stand. Time that ran out has not.
@@ -164,12 +185,6 @@ def _told(answer: Answer) -> str:
     if not isinstance(body, dict):
         return ""
     return " ".join(str(body[key]) for key in ("Code", "Reason") if body.get(key))
-
-
-def _request(message: Message) -> CalendarRequest:
-    return CalendarRequest.read(
-        message.action, message.account_code, message.request, is_test=message.is_test
-    )
 
 
 def _place(message: Message) -> tuple[str, str]:
