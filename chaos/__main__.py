@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from chaos.report import told
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--break", dest="broken", choices=SABOTAGES, default="", help="chaos must catch this")
     parser.add_argument("--keep", action="store_true", help="keep the database and the log")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started must be ended first
     reports = []
     for seed in given.seed or (SEEDS[:1] if given.short else SEEDS):
         for database in given.database or DATABASES:
