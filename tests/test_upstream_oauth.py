@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from servers import Line, ScriptedServer, http, scripted_server
 
-from bridge.errors import CredentialRefused, InvalidValue, NotBegun, UpstreamTrouble
+from bridge.errors import CredentialRefused, InvalidValue, NotBegun, SlotMissed, UpstreamTrouble
 from bridge.upstream import OAuth2ClientCredentials, Upstream
 
 PLAIN = "s3cret"
@@ -225,6 +225,41 @@ class TestOneToken:
             assert send(upstream) == 202
 
         assert platform.sent_basic() == [f"id:{PLAIN}"]
+
+
+class TestATurn:
+    def test_it_comes_when_the_token_is_at_hand_and_before_the_call(self, clock: Clock) -> None:
+        with platform_with(clock) as (platform, upstream):
+            before: list[list[str]] = []
+            upstream.send(
+                "POST",
+                "/v1/x",
+                {},
+                turn=lambda: before.append([one.target for one in platform.server.received]),
+            )
+
+        assert before == [["/oauth2/token"]]
+
+    def test_what_it_raises_comes_out_and_nothing_is_sent(self, clock: Clock) -> None:
+        def miss() -> None:
+            raise SlotMissed("too late")
+
+        with platform_with(clock) as (platform, upstream):
+            with pytest.raises(SlotMissed):
+                upstream.send("POST", "/v1/x", {}, turn=miss)
+            assert send(upstream) == 202
+
+        assert len(platform.used_tokens()) == 1
+
+    def test_a_call_that_is_sent_once_more_takes_two(self, clock: Clock) -> None:
+        turns: list[None] = []
+        with platform_with(clock) as (platform, upstream):
+            send(upstream)
+            platform.good.clear()
+
+            upstream.send("POST", "/v1/x", {}, turn=lambda: turns.append(None))
+
+        assert len(turns) == 2
 
 
 class TestA401:

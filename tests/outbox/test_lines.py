@@ -369,6 +369,46 @@ class TestBackOff:
         assert row.due_at == NOON + timedelta(seconds=120)
 
 
+class TestTimeThatDoesNotCount:
+    def test_a_message_does_not_die_of_the_time_for_which_it_was_kept_back(self) -> None:
+        """It failed, was kept back for two days, and fails again; of a day it was tried for an hour."""
+        shut = 2 * DAY.total_seconds()
+        call = a_call(first_failed_at=NOON - 2 * DAY - 3600 * SECOND, shut_before=100.0)
+
+        assert ending_of(Result(call, TROUBLE), NOON, DAY, shut + 100)[0] == State.RETRYING
+        assert ending_of(Result(call, TROUBLE), NOON, DAY, 100)[0] == State.DEAD
+
+    def test_what_was_before_its_first_failure_is_not_taken_off(self) -> None:
+        call = a_call(first_failed_at=NOON - DAY, shut_before=5000.0)
+
+        assert ending_of(Result(call, TROUBLE), NOON, DAY, 5000.0)[0] == State.DEAD
+
+    def test_probes_of_a_closed_destination_kill_nobody(self, outbox: Outbox) -> None:
+        """Each probe fails long after the message's time would have been over."""
+        outbox.accept(a_message())
+        outbox.settle(outbox.claim(), TROUBLE)
+
+        for day in range(1, 6):
+            now = NOON + day * DAY
+            [call] = outbox.claim(1, now=now, is_probe=True)
+            with outbox.database.write() as connection:
+                shut = (now - NOON).total_seconds()
+                settle.settle(connection, [Result(call, TROUBLE)], now, DAY, lambda _message, s=shut: s)
+
+        assert outbox.states() == ["retrying"]
+
+    def test_the_sum_at_its_first_failure_is_kept(self, outbox: Outbox) -> None:
+        outbox.accept(a_message())
+        for number in (1, 2):
+            [call] = outbox.claim(now=NOON + number * DAY)
+            with outbox.database.write() as connection:
+                sums = {1: 70.0, 2: 90.0}[number]
+                settle.settle(connection, [Result(call, TROUBLE)], NOON, DAY, lambda _message, s=sums: s)
+
+        [call] = outbox.claim(now=NOON + 3 * DAY)
+        assert call.message.shut_before == 70.0
+
+
 class TestTheEndOfTrying:
     @pytest.mark.parametrize("outcome", [TROUBLE, LOST])
     def test_a_message_is_dead_when_its_time_is_over(self, outcome: Any) -> None:
