@@ -170,12 +170,16 @@ def _lines(piece: Piece, made: Made) -> set[int]:
 
 def _held(connection: Connection, job: Job, piece: Piece) -> list[Message]:
     """What of a piece is as it was read, and stays so."""
+    # Told beside the row, not asked for: an index of states would lead through all that ever ended so.
+    is_still = sa.and_(*still(job.selection)).label("is_still")
     rows = connection.execute(
-        sa.select(messages, bodies.c.request)
+        sa.select(messages, bodies.c.request, is_still)
         .join(bodies, bodies.c.seq == messages.c.seq)
-        .where(messages.c.seq.in_([m.seq for m in piece.messages]), *still(job.selection))
+        .where(messages.c.seq.in_([m.seq for m in piece.messages]))
         .order_by(messages.c.seq)
         .with_for_update(of=messages)
     )
     line_of_read = {message.seq: message.line for message in piece.messages}
-    return [message_of(row, row.request) for row in rows if row.line == line_of_read[row.seq]]
+    return [
+        message_of(row, row.request) for row in rows if row.is_still and row.line == line_of_read[row.seq]
+    ]

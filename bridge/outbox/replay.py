@@ -15,6 +15,7 @@ from bridge.outbox.enqueue import Request, line_of, store
 from bridge.outbox.lines import FORCED, IN_PLACE, LIVE, OVERTAKEN, enter, fall_behind, message_of
 from bridge.outbox.tables import bodies, key_of, lock_keys, messages
 
+_END = 2**62  # behind the last `seq` there will ever be
 _ANEW = {"state": State.ACCEPTED, "tries": 0, "first_failed_at": None, "reason": None, "expires_at": None}
 _OUTDATED = {
     "outdated": True
@@ -173,10 +174,15 @@ def _overtaken(connection: Connection, stored: Sequence[Message]) -> set[int]:
     seqs = [message.seq for message in stored]
     asked = sa.select(table.line).where(table.seq.in_(seqs)).distinct().subquery()
     later = messages.alias("later").c
-    # By the line, from its end: grouping would read all of it, and SQLite all that was ever delivered.
+    # By the line, from its end: grouping would read all of it, SQLite all that was ever delivered. Compared as
+    # pairs, as PostgreSQL would look for the last of all messages and go back until it finds one of the line.
+    place = sa.tuple_(later.line, later.seq)
     in_place = sa.func.coalesce(later.state, "").in_(IN_PLACE)
-    last = sa.select(sa.func.max(later.seq)).where(
-        later.line == asked.c.line, later.seq > min(seqs), in_place
+    last = (
+        sa.select(later.seq)
+        .where(place > sa.tuple_(asked.c.line, min(seqs)), place <= sa.tuple_(asked.c.line, _END), in_place)
+        .order_by(later.line.desc(), later.seq.desc())
+        .limit(1)
     )
     rows = connection.execute(sa.select(asked.c.line, last.scalar_subquery().label("last")))
     last_in = {row.line: row.last or 0 for row in rows}

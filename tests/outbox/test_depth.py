@@ -18,7 +18,20 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import Database
 from bridge.message import Delivered, Retry, State
-from bridge.outbox import claim, enqueue, reading, retention, search, settle, upkeep
+from bridge.outbox import (
+    claim,
+    enqueue,
+    jobs,
+    leases,
+    pieces,
+    reading,
+    retention,
+    search,
+    selection,
+    settle,
+    upkeep,
+)
+from bridge.outbox.jobs import Kind
 from bridge.outbox.reading import Filter
 from bridge.outbox.settle import Result
 
@@ -112,6 +125,24 @@ def lists(**filters: Any) -> Step:
     return lambda connection: search.listed(connection, Filter(limit=5, **filters))
 
 
+def piece(kind: Kind, **wanted: Any) -> Step:
+    """Eight messages of a job."""
+
+    def step(connection: Connection) -> None:
+        of = jobs.selection(kind, Filter(**wanted), jobs.newest(connection), NOON + DAY)
+        jobs.create(connection, kind, of, (1, True), NOON + DAY, by="ops", request_id="r-1")
+        [job] = leases.free(connection, "w-1", NOON + DAY)
+        leased = leases.lease(connection, job, "w-1", NOON + DAY)
+        assert leased is not None
+        with patch.object(pieces, "MOST", 8), patch.object(selection, "FIRST_EXAMINED", 16):
+            found = pieces.next_piece(connection, leased)
+        worked = pieces.work(connection, leased, found, {}, NOON + DAY)
+        assert worked is not None
+        assert worked[0].done == len(worked[1]) > 0
+
+    return step
+
+
 STEPS: dict[str, Step] = {
     "accepting": accepted,
     "claiming": claimed,
@@ -126,6 +157,12 @@ STEPS: dict[str, Step] = {
     "the age of the oldest": reading.waiting_since,
     "a late answer": lambda c: upkeep.send_last_again(c, [1, 2, 3], NOON),
     "one message": lambda c: reading.one(c, c.scalar(sa.text("SELECT max(id) FROM messages"))),
+    "a piece of a replay": piece(Kind.REPLAY, state=State.DELIVERED),
+    "a piece of a replay of an event": piece(Kind.REPLAY, state=State.DELIVERED, event_id="other"),
+    "a piece of a replay of a user": piece(Kind.REPLAY, state=State.DELIVERED, user_id="u-7"),
+    "a piece of a cancel": piece(Kind.CANCEL, destination=DESTINATION),
+    "whether jobs have sent enough": lambda c: pieces.is_full(c, DESTINATION, NOON + DAY),
+    "whether live ones are late": lambda c: pieces.is_live_late(c, DESTINATION, NOON + DAY),
     "all": lists(),
     "a page": lists(before=30),
     "a state": lists(state=State.DELIVERED),
