@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 STALLED_AFTER = 30.0  # seconds without any answer
@@ -30,6 +31,8 @@ class Load:
 
     def percentile(self, share: float) -> float:
         ordered = sorted(self.latencies)
+        if not ordered:
+            raise RuntimeError(f"nothing was answered in {self.seconds} s")
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
@@ -49,32 +52,44 @@ class Client:
         self._port, self._request, self._connections, self._good = port, request, connections, good
         self.number = first
 
-    def as_fast_as_answered(self, *, seconds: float = 0.0, count: int = 0, warm_up: float = 0.0) -> Load:
-        """Each connection sends its next request when it has its answer: for a time, or so many.
+    def as_fast_as_answered(self, *, seconds: float = 0.0, count: int = 0, warm_up: float = 0.5) -> Load:
+        """Each connection sends its next request when it has its answer: so many, or for a time.
 
-        What is answered in the first `warm_up` seconds of a timed run is not counted.
+        A time counts from the first answer, or from the end of the warm-up if that is later.
         """
-        load, began = Load(), time.monotonic()
-        if count:
-            warm_up = 0.0
-        counts_from, ends_at = began + warm_up, began + warm_up + seconds
-        left = count
+        return self._so_many(count) if count else self._for_a_time(seconds, warm_up)
+
+    def _so_many(self, count: int) -> Load:
+        load, began, last = Load(), time.monotonic(), self.number + count
+        for _now, took in self._in_turns(load, lambda _now: self.number >= last):
+            load.answers += 1
+            load.latencies.append(took)
+        load.seconds = time.monotonic() - began
+        return load
+
+    def _for_a_time(self, seconds: float, warm_up: float) -> Load:
+        load, began, window = Load(seconds=seconds), time.monotonic(), _Window()
+        for now, took in self._in_turns(load, lambda now: now >= window.end):
+            if window.begin == math.inf:
+                window.begin = max(now, began + warm_up)
+                window.end = window.begin + seconds
+            elif window.begin <= now < window.end:
+                load.answers += 1
+                load.latencies.append(took)
+        return load
+
+    def _in_turns(self, load: Load, is_over: Callable[[float], bool]) -> Iterator[tuple[float, float]]:
+        """When each answer came, and how long it took; nothing more is sent once it is over."""
         with _Connections(self._port, self._connections, self._good) as connections:
             for one in connections.all:
-                if not count or left:
-                    left -= 1
-                    self._send(one, load, time.monotonic())
+                if not is_over(now := time.monotonic()):
+                    self._send(one, load, now)
             while connections.are_busy:
                 for one in connections.answered(0.5):
                     now = time.monotonic()
-                    if count or counts_from <= now < ends_at:
-                        load.answers += 1
-                        load.latencies.append(now - one.due_at)
-                    if left > 0 if count else now < ends_at:
-                        left -= 1
+                    yield now, now - one.due_at
+                    if not is_over(now):
                         self._send(one, load, now)
-            load.seconds = time.monotonic() - began if count else seconds
-        return load
 
     def at_rate(self, rate: float, seconds: float) -> Load:
         """A request is due every 1/rate seconds, whatever is answered; each latency counts from when it was due."""
@@ -103,6 +118,14 @@ class Client:
         one.send(self._request(self.number), due_at)
         load.sent_at[self.number] = due_at
         self.number += 1
+
+
+@dataclass
+class _Window:
+    """When answers are counted."""
+
+    begin: float = math.inf
+    end: float = math.inf
 
 
 class _Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from bridge.local import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTS_WITHIN = 30.0  # seconds
+PARENT_DIED = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def started(command: list[str], environ: Mapping[str, str], *, port: int) -> Ite
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=_end_with_the_benchmark,
     )
     try:
         yield Running(port, process.pid)
@@ -126,6 +129,10 @@ def started(command: list[str], environ: Mapping[str, str], *, port: int) -> Ite
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _end_with_the_benchmark() -> None:
+    ctypes.CDLL(None).prctl(PARENT_DIED, signal.SIGTERM)
 
 
 def await_answer(address: str) -> None:

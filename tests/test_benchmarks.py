@@ -21,7 +21,7 @@ from bridge.outbox.tables import messages
 
 TINY = Extent(
     rounds=1,
-    seconds=0.3,
+    seconds=0.5,
     warm_up=0.1,
     connections=(4,),
     delays=(0,),
