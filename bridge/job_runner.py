@@ -72,7 +72,7 @@ class JobRunner:
         except Exception as wrong:  # a fault of ours: with the next step it would come again
             log.exception("job.failed", job=job.id)
             with self._database.write() as connection:
-                leases.fail(connection, job, f"the bridge failed: {type(wrong).__name__}", clock(connection))
+                leases.fail(connection, job, _fault(wrong), clock(connection))
             return LEAST_REST
 
     def _run(self) -> None:
@@ -114,7 +114,7 @@ class JobRunner:
         with self._database.read() as connection:
             piece = pieces.next_piece(connection, job)
         made: Made = {
-            message.seq: self._render(message, piece.payloads[message.seq])
+            message.seq: self._made(message, piece.payloads[message.seq])
             for message in piece.messages
             if message.seq in piece.payloads
         }
@@ -130,6 +130,15 @@ class JobRunner:
             self._do_each(job, piece, made)
         return time.monotonic() - began
 
+    def _made(self, message: Message, payload: dict[str, Any]) -> tuple[NewMessage, ...] | Refusal:
+        try:
+            return self._render(message, payload)
+        except UNAVAILABLE:
+            raise
+        except Exception as wrong:  # a fault of ours in one message must not end the job
+            log.exception("job.message_failed", message=message.id)
+            return Refusal(_fault(wrong))
+
     def _do_each(self, job: Job, piece: Piece, made: Made) -> None:
         for one in piece.each():
             try:
@@ -140,8 +149,7 @@ class JobRunner:
             except Exception as wrong:
                 log.exception("job.message_failed", job=job.id, message=one.messages[0].id)
                 with self._database.write() as connection:
-                    words = f"the bridge failed: {type(wrong).__name__}"
-                    left = pieces.pass_over(connection, job, one, words, clock(connection))
+                    left = pieces.pass_over(connection, job, one, _fault(wrong), clock(connection))
             if left is None:
                 return
             job = left
@@ -191,6 +199,10 @@ class JobRunner:
                     standings = destination.look_up(connection, its_own)
                     done = [(m, s, outcome, State.DEAD) for m, s in zip(its_own, standings, strict=True)]
                     destination.record(connection, done, now)
+
+
+def _fault(wrong: Exception) -> str:
+    return f"the bridge failed: {type(wrong).__name__}"
 
 
 def _one_of_each_line(gone: Sequence[Message]) -> Iterator[list[Message]]:

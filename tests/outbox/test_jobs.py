@@ -684,6 +684,22 @@ class TestShared:
         assert work.shown(job)["reasons"] == {"the bridge failed: ValueError": 1}
         assert outbox.states() == ["accepted", "dead", "accepted", "accepted"]
 
+    def test_neither_is_one_that_cannot_be_rendered(self, outbox: Outbox, work: Jobs) -> None:
+        found = refused(outbox, 3)
+
+        def render(message: Message, _payload: dict[str, Any]) -> Refusal:
+            if message.id == found[1]:
+                raise KeyError("of an older release")
+            return Refusal("no")
+
+        work.made = render
+        job = work.create(state=State.DEAD)
+        work.work()
+
+        assert work.counts(job) == ("done", 3, 0, 0, 3)
+        assert work.shown(job)["reasons"] == {"no": 2, "the bridge failed: KeyError": 1}
+        assert outbox.message(found[1]).reason == "blank title"
+
     def test_a_job_that_cannot_go_on_fails_and_the_next_goes(
         self, outbox: Outbox, work: Jobs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
