@@ -105,6 +105,13 @@ def _parser() -> argparse.ArgumentParser:
         job = kinds.add_parser(name, help=words)
         job.set_defaults(command=command)
         job.add_argument("id")
+    destinations = add("destinations", lambda _given: 2, "list, pause or resume destinations")
+    kinds = destinations.add_subparsers(required=True, metavar="list|pause|resume")
+    kinds.add_parser("list", help="state and backlog of each").set_defaults(command=_list_destinations)
+    for verb, words in (("pause", "let nothing out"), ("resume", "let out what waits")):
+        one = kinds.add_parser(verb, help=words)
+        one.set_defaults(command=_set_destination, verb=verb)
+        one.add_argument("name")
     add("hash-password", _hash_password, "read a password and print the hash for CONSOLE_USERS")
     return parser
 
@@ -308,6 +315,14 @@ def _cancel_job(given: argparse.Namespace) -> int:
 def _filters(given: argparse.Namespace) -> dict[str, str]:
     """What was given, blank or not: a blank is for the API to judge."""
     return {name: value for name in _FILTERS if (value := getattr(given, name)) is not None}
+
+
+def _list_destinations(_given: argparse.Namespace) -> int:
+    return _call("GET", "/v1/destinations", {})
+
+
+def _set_destination(given: argparse.Namespace) -> int:
+    return _call("POST", f"/v1/destinations/{quote(given.name, safe='')}/{given.verb}", {})
 
 
 def _call(method: str, path: str, query: dict[str, str], body: dict[str, str] | None = None) -> int:

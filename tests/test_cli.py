@@ -402,6 +402,18 @@ class TestMessages:
         assert shell.json("jobs", "show", made["job"]) == cancelled
         assert [job["id"] for job in shell.json("jobs", "list")["jobs"]] == [made["job"]]
 
+    def test_destinations_are_listed_paused_and_resumed(self, stored: tuple[Shell, Any]) -> None:
+        shell, _ = stored
+
+        paused = shell.json("destinations", "pause", "rokt_calendar")
+        [listed] = shell.json("destinations", "list")["destinations"]
+        resumed = shell.json("destinations", "resume", "rokt_calendar")
+
+        assert (paused["state"], paused["reason"]) == ("paused", "paused by command line")
+        assert (listed["name"], listed["state"]) == ("rokt_calendar", "paused")
+        assert resumed["state"] == "open"
+        assert shell.run("destinations", "pause", "rokt")[0] == 1
+
     def test_many_that_wait_are_cancelled(self, stored: tuple[Shell, Any]) -> None:
         shell, bridge = stored
         bridge.accept(literal())

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from factories import NOON
@@ -20,6 +21,7 @@ from bridge.calendar import tables as calendar_tables
 from bridge.database import Database, JsonText, UtcDateTime, Words, metadata
 from bridge.errors import SettingsInvalid
 from bridge.ledger import tables as ledger_tables
+from bridge.outbox import claim
 from bridge.outbox import tables as outbox_tables
 
 NEXT = '''
@@ -186,6 +188,72 @@ class TestMigrating:
 
         assert schema.migrate(database) == "9999"
         assert "further" in tables(database)
+
+
+class TestWhileTheReleaseBeforeServes:
+    """PostgreSQL: what is made for large tables is made beside their use, in a piece of its own."""
+
+    @pytest.fixture
+    def before(self, empty_url: str) -> Iterator[Database]:
+        database = Database(empty_url)
+        with schema._alone(database) as connection:
+            config = schema._config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+        yield database
+        database.close()
+
+    def test_messages_that_wait_are_found_by_the_new_index(self, before: Database) -> None:
+        with before.write() as connection:
+            row = {"seq": 1, "id": "m-1", "state": "accepted", "destination": "d", "action": "create"}
+            row |= {"line": 1, "account_code": "a", "request_id": "r", "inbound_key": "k", "route": "x"}
+            connection.execute(
+                sa.text(
+                    f"INSERT INTO messages ({', '.join(row)}, is_test, received_at, tries, was_uncertain) "
+                    f"VALUES ({', '.join(f':{name}' for name in row)}, :no, :now, 0, :no)"
+                ).bindparams(sa.bindparam("now", type_=UtcDateTime)),
+                row | {"no": False, "now": NOON},
+            )
+            waits = {"seq": 1, "destination": "d", "account_code": "a", "line": 1, "priority": 1}
+            connection.execute(
+                sa.text(
+                    f"INSERT INTO waiting ({', '.join(waits)}, is_head, due_at) "
+                    f"VALUES ({', '.join(f':{name}' for name in waits)}, :yes, :now)"
+                ).bindparams(sa.bindparam("now", type_=UtcDateTime)),
+                waits | {"yes": True, "now": NOON},
+            )
+
+        schema.migrate(before)
+
+        with before.read() as connection:
+            assert claim.lanes(connection, "d") == [claim.Lane("a", 1, NOON)]
+
+    def test_an_index_whose_making_was_broken_off_is_made_anew(self, before: Database) -> None:
+        with before.write() as connection:
+            connection.execute(sa.text("CREATE INDEX waiting_lanes ON waiting (line)"))
+        if before.is_sqlite:  # where it is made whole or not at all
+            with before.write() as connection:
+                connection.execute(sa.text("DROP INDEX waiting_lanes"))
+
+        schema.migrate(before)
+
+        with before.read() as connection:
+            indexes = {one["name"]: one for one in sa.inspect(connection).get_indexes("waiting")}
+        assert indexes["waiting_lanes"]["column_names"][:2] == ["destination", "account_code"]
+
+    def test_writers_go_on_while_it_is_made(self, before: Database) -> None:
+        """A transaction of the release before is open the whole time; making it in one piece would wait for it."""
+        if before.is_sqlite:
+            schema.migrate(before)
+            return
+        writer = Database(before.url.render_as_string(hide_password=False))
+        with ThreadPoolExecutor(1) as thread, writer.write() as connection:
+            connection.execute(sa.text("SELECT 1 FROM repeats"))
+            stands = thread.submit(schema.migrate, before).result(20)
+        writer.close()
+
+        assert stands
+        assert is_current(before)
 
 
 class TestWhetherItIsCurrent:
