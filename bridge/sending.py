@@ -19,6 +19,8 @@ from bridge.outbox.claim import Call, Lane
 from bridge.outbox.states import COMMON, WHOLE, Gate
 from bridge.turns import Pace, at_once
 
+AHEAD = 8  # of so many calls one more is claimed, so that a thread that comes back need not wait for a cycle
+
 
 @dataclass(frozen=True)
 class Claimed:
@@ -48,6 +50,7 @@ class Sender:
         self.destination = destination
         self.in_flight = 0
         self.wakes_at: float | None = None
+        self._most = destination.in_flight + destination.in_flight // AHEAD
         self._pace = Pace(database, destination.name, destination.rate)
         self._threads = ThreadPoolExecutor(destination.in_flight, f"call-{destination.name}")
 
@@ -55,7 +58,7 @@ class Sender:
         """Whether there is something that may leave. Only reads, and next to nothing while nothing waits."""
         self.wakes_at = None
         name = self.destination.name
-        if self.in_flight >= self.destination.in_flight or not (lanes := claim.lanes(connection, name)):
+        if self.in_flight >= self._most or not (lanes := claim.lanes(connection, name)):
             return False
         now = clock(connection)
         gate = states.gate(states.read_states(connection, name), now)
@@ -134,9 +137,9 @@ class Sender:
 
     def _free(self, gate: Gate) -> int:
         """Calls that may still be made at once. A rate is halved by its slots instead."""
-        most = self.destination.in_flight
         is_halved = gate.is_halved and not self.destination.rate.is_limited
-        return (max(1, most // 2) if is_halved else most) - self.in_flight
+        most = max(1, self.destination.in_flight // 2) if is_halved else self._most
+        return most - self.in_flight
 
     def _openings(self, gate: Gate, lanes: Sequence[Lane], now: datetime) -> list[_Opening]:
         let_through = [lane for lane in lanes if self._lets(gate, lane)]

@@ -305,7 +305,7 @@ class Worker:
     def _deliver(self, claimed: Claimed) -> None:
         destination, call, standing = claimed.destination, claimed.call, claimed.standing
         outcome: Outcome | None
-        if time.monotonic() - self._beat_at > SENDS_NOTHING_AFTER:
+        if self._stopping.is_set() or time.monotonic() - self._beat_at > SENDS_NOTHING_AFTER:
             outcome = None
         else:
             try:

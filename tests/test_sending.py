@@ -97,6 +97,12 @@ class TestTheGate:
         assert not senders.may_claim(sender)
         assert senders.claim(sender) == []
 
+    def test_a_few_more_are_claimed_than_there_are_threads(self, senders: Senders) -> None:
+        sender = senders.make(in_flight=16)
+        senders.accept(*(f"a-{number}" for number in range(20)))
+
+        assert len(senders.claim(sender)) == 18
+
     def test_nothing_leaves_a_paused_one(self, senders: Senders) -> None:
         sender = senders.make()
         senders.accept("a")

@@ -131,7 +131,9 @@ Index(
     sqlite_where=sa.text("is_head = 1 AND call_id IS NULL"),
 )
 Index("waiting_by_line", waiting.c.line, waiting.c.seq)
-_is_behind = sa.text("priority > 1 AND is_head AND call_id IS NULL")  # what jobs have sent and did not leave yet
+_is_behind = sa.text(
+    "priority > 1 AND is_head AND call_id IS NULL"
+)  # what jobs have sent and did not leave yet
 Index(
     "waiting_behind",
     waiting.c.destination,
@@ -261,6 +263,10 @@ def key_of(*parts: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), signed=True)
 
 
+# unnest keeps the array's order, and the function is called row by row in it.
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
+
+
 def lock_keys(connection: Connection, keys: Iterable[int]) -> None:
     """Hold these keys until the transaction ends, sorted so that no two transactions wait for each other.
 
@@ -268,6 +274,4 @@ def lock_keys(connection: Connection, keys: Iterable[int]) -> None:
     """
     wanted = sorted(set(keys))
     if wanted and connection.dialect.name == "postgresql":
-        # unnest keeps the array's order, and the function is called row by row in it.
-        key = sa.func.unnest(sa.cast(wanted, sa.ARRAY(BigInteger))).column_valued("key")
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+        connection.execute(_LOCK, {"keys": wanted})
