@@ -290,6 +290,23 @@ class TestFailures:
         assert row.reason.startswith("tried for 0:00:00.200000: answered 503")
         assert standing(outbox).unsent == {"event": an_event(), "subscription_ids": [SUBSCRIPTION]}
 
+    def test_time_for_which_its_destination_was_closed_is_not_part_of_its_time(
+        self, outbox: Outbox, database: Database
+    ) -> None:
+        upstream = Upstream(answer=lambda message: Retry("answered 503", 503, is_trouble=True))
+        upstream.let_go.set()
+        accept(outbox, a_message())
+        with database.write() as connection:
+            now = clock(connection)
+            connection.execute(sa.update(messages).values(first_failed_at=now - 3 * DAY, shut_before=0))
+            states.pause(connection, upstream.name, "paused by ada", now - 3 * DAY)
+            states.resume(connection, upstream.name, now)
+
+        with running(database, [upstream]):
+            eventually(outbox.attempts)
+
+        assert outbox.states() == ["retrying"]
+
     def test_a_token_that_is_not_taken_any_more_is_fetched_again(
         self, outbox: Outbox, database_url: str, rokt: SandboxUnderTest
     ) -> None:
