@@ -50,7 +50,9 @@ class Sender:
         self.destination = destination
         self.in_flight = 0
         self.wakes_at: float | None = None
-        self._most = destination.in_flight + destination.in_flight // AHEAD
+        # A call that has a slot needs a thread when the slot comes.
+        further = 0 if destination.rate.is_limited else destination.in_flight // AHEAD
+        self._most = destination.in_flight + further
         self._pace = Pace(database, destination.name, destination.rate)
         self._threads = ThreadPoolExecutor(destination.in_flight, f"call-{destination.name}")
 
