@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     extent = QUICK if given.quick else FULL if given.full else USUAL
     is_whole = parts == tuple(MEASURES) and names == databases.NAMES and not given.quick
-    tables = [machine.described(databases.postgresql_version() if "postgresql" in names else "not used")]
+    postgresql = databases.postgresql_version() if "postgresql" in names else "not used"
+    tables = [machine.described(postgresql, extent)]
     tables[1:] = measured(parts, names, extent)
     print("\n" + "\n".join(report.for_terminal(table) for table in tables))
     if is_whole:

@@ -14,17 +14,19 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.extent import Extent
 from benchmarks.report import Table
 from bridge.web.parts import THREADS
 
 SYNCS = 200
 
 
-def described(postgresql: str) -> Table:
+def described(postgresql: str, extent: Extent) -> Table:
     """`postgresql`: its version in words."""
     memory = psutil.virtual_memory().total / 2**30
     lines = [
         ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        ("each ratio", f"{extent.rounds} × {extent.seconds:g} s of each side, in turns"),
         ("processor", f"{_processor()}, {os.cpu_count()} cores, shared by all that is measured"),
         ("load before", f"{os.getloadavg()[0]:.2f} (mean of the last minute)"),
         ("memory", f"{memory:.0f} GiB"),
