@@ -47,12 +47,14 @@ def fill_disk(
 ) -> None:
     """No file of these processes grows beyond a size that SQLite's log meets at once, soon, or at a checkpoint."""
     size = chance.choice([0, _size(f"{place.path}-wal") // 2, _size(f"{place.path}-wal"), _size(place.path)])
+    limited: set[int] = set()
     until = time.monotonic() + seconds
     while time.monotonic() < until:  # those that start meanwhile have no more room
-        for pid in processes():
+        limited.update(processes())
+        for pid in limited:
             _limit(pid, size)
         time.sleep(0.1)
-    for pid in processes():
+    for pid in limited:
         _limit(pid, resource.RLIM_INFINITY)
 
 

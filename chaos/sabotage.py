@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from bridge.database import UNAVAILABLE, Database, clock
-from bridge.outbox import enqueue, lines, settle, upkeep
+from bridge.outbox import enqueue, upkeep
 from bridge.outbox.tables import messages
 from bridge.worker import Worker
 
@@ -58,11 +58,6 @@ def no_claim() -> None:
     Worker._cycle = rolls_back  # type: ignore[method-assign]
 
 
-def no_fence() -> None:
-    """A worker that wakes late settles what others have taken over."""
-    settle._fence = lambda _connection, results: {result.call.id for result in results}
-
-
 def no_order() -> None:
     """Every message is the head of a line of its own."""
 
@@ -72,18 +67,9 @@ def no_order() -> None:
     enqueue.line_of = own
 
 
-def no_key_lock() -> None:
-    """PostgreSQL: two transactions leave a line without a head."""
-    for module in (enqueue, settle, upkeep, lines):
-        if hasattr(module, "lock_keys"):
-            module.lock_keys = lambda _connection, _keys: None
-
-
 SABOTAGES: dict[str, Callable[[], None]] = {
     "answer-before-commit": answer_before_commit,
     "no-mark": no_mark,
     "no-claim": no_claim,
-    "no-fence": no_fence,
     "no-order": no_order,
-    "no-key-lock": no_key_lock,
 }
