@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from outbox.fake_rokt import FakeRokt, Fate
 from outbox.model import Word
-from outbox.transactions import LINES, Hand, Harness, Held, Step, Transactions, Wanted, wanted
+from outbox.transactions import LINES, MOST_AT_ONCE, Hand, Harness, Held, Step, Transactions, Wanted, wanted
 
 from bridge.message import Rejected, State
 from bridge.outbox.upkeep import TOO_LATE
@@ -58,7 +58,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self._do(self.bridge.store(wanted))
         self._deliver(_one(data, self._alive()), fate)
 
-    @rule(data=st.data(), most=st.sampled_from([1, 2, 32]))
+    @rule(data=st.data(), most=st.sampled_from([1, 2, MOST_AT_ONCE]))
     def claim(self, data: st.DataObject, most: int) -> None:
         self._do(self.bridge.claim(_one(data, self._alive()), most))
 
@@ -100,7 +100,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(data=st.data(), force=st.sampled_from([False, False, True]), is_behind=st.booleans())
     def replay(self, data: st.DataObject, force: bool, is_behind: bool) -> None:
         if is_behind:
-            self._do(self.bridge.claim(self._alive()[0], 32))
+            self._do(self.bridge.claim(self._alive()[0], MOST_AT_ONCE))
         self._do(self.bridge.replay(self._some_settled(data), force=force))
 
     @rule(data=st.data(), what=st.sampled_from(["cancel", "replay what died", "pause", "pause for long"]))
@@ -110,7 +110,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self._do(self.bridge.resume())
         elif what.startswith("pause"):
             self._do(self.bridge.pause())
-            self._do(self.bridge.claim(self._alive()[0], 32))
+            self._do(self.bridge.claim(self._alive()[0], MOST_AT_ONCE))
             if what == "pause":
                 self._do(self.bridge.resume())
         elif what == "cancel" and waiting:
@@ -171,7 +171,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def _wake(self, data: st.DataObject) -> None:
         """It first tells what it has, then that it lives. What it has not begun it does not begin now."""
         if data.draw(st.booleans()):
-            self._do(self.bridge.claim(self._alive()[0], 32))
+            self._do(self.bridge.claim(self._alive()[0], MOST_AT_ONCE))
         hand: Hand = _one(data, self._silent())
         hand.is_silent = False
         how = data.draw(st.sampled_from(["had sent its calls", "is still in a call", "had sent nothing"]))
@@ -226,7 +226,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def _deliver(self, hand: Hand, fate: Fate) -> bool:
         """What a worker does in a moment. False: there was nothing to do."""
-        self._do(self.bridge.claim(hand, 32))
+        self._do(self.bridge.claim(hand, MOST_AT_ONCE))
         for one in hand.unmade():
             self._make(one, fate)
         has_made = bool(hand.made())
@@ -273,7 +273,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def _some_step(self, data: st.DataObject, wanted: Wanted, settling: Sequence[Hand]) -> Step:
         kinds: list[Callable[[], Step]] = [lambda: self.bridge.store(wanted)] * 3
         kinds += [self.bridge.expire, self.bridge.take_over]
-        kinds += [lambda: self.bridge.claim(self._alive()[0], 32, is_alone=False)]
+        kinds += [lambda: self.bridge.claim(self._alive()[0], MOST_AT_ONCE, is_alone=False)]
         for hand in settling:
             kinds += [lambda hand=hand: self.bridge.settle(hand, hand.made())] * 4  # type: ignore[misc]
         if self.model.settled():

@@ -32,6 +32,8 @@ RETRY_FOR = timedelta(hours=1)
 RETENTION = timedelta(days=30)
 LINES = [("first", "u-1"), ("second", "u-1"), ("first", "u-2")]
 
+MOST_AT_ONCE = 4  # calls of a worker: more than there are lines, too few to claim further ones ahead
+
 
 @dataclass
 class Harness:
@@ -149,6 +151,7 @@ class Transactions:
         )
         self.calendar = RoktCalendar(settings, RETENTION, allow_http=False)
         self.calendar._upstreams = {"": rokt}  # type: ignore[dict-item]
+        self.calendar.in_flight = MOST_AT_ONCE
         self._sender = Sender(self.calendar, database)
 
     def held(self) -> list[Held]:
@@ -181,7 +184,7 @@ class Transactions:
 
         def run(connection: Connection) -> tuple[list[Any], bool]:
             gate = states.gate(states.read_states(connection, DESTINATION), now)
-            self._sender.in_flight = self.calendar.in_flight - most
+            self._sender.in_flight = MOST_AT_ONCE - most
             claimed = self._sender.claim(connection, hand.id, now)
             return claimed, gate.is_open and not gate.closed and not gate.is_halved
 
