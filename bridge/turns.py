@@ -13,8 +13,9 @@ from bridge.errors import SlotMissed
 from bridge.outbox.budget import Lease, Slot
 from bridge.rate import Rate
 
-EARLY = 0.015  # seconds before the last leased slot that the next are leased, as a cycle may come late
-LEAD_FIRST, LEAD_LEAST, LEAD_MOST = 0.02, 0.003, 0.3  # seconds from a lease until its call stands ready
+EARLY_LEAST, EARLY_MOST = 0.015, 0.15  # seconds before the last leased slot that the next are leased
+LEASED_AT_ONCE = 0.035  # seconds, further than that
+LEAD_FIRST, LEAD_LEAST, LEAD_MOST = 0.02, 0.003, 2.0  # seconds from a lease until its call stands ready
 SLOTS_OF_A_CALL = 3  # that it may miss; then it makes room for others
 
 
@@ -52,7 +53,8 @@ class Pace:
     """What one process knows of a destination's budgets. Its threads share it.
 
     The lead is learned: how long it takes from the lease of a slot until its call stands ready to leave, by the
-    database's pace and this machine's. Slots sooner than that would be missed, later ones would keep a thread.
+    database's pace and this machine's. Slots sooner than that would be missed, later ones would keep a thread. So
+    is how early the next are leased: where slots pass that nobody leased in time, the next look comes sooner.
     """
 
     def __init__(self, database: Database, destination: str, rate: Rate) -> None:
@@ -60,6 +62,8 @@ class Pace:
         self._destination = destination
         self._rate = rate
         self._lead = LEAD_FIRST
+        self._early = EARLY_LEAST
+        self._short: set[str] = set()  # the credentials whose last lease took all that there was
         self._worth_at: dict[str, float] = {}
 
     def worth_at(self, credential: str) -> float:
@@ -69,17 +73,26 @@ class Pace:
     def look(self, credential: str, next_at: datetime | None, now: datetime) -> None:
         """Learn what others leased meanwhile."""
         wait = (next_at - now).total_seconds() if next_at else 0.0
-        self._worth_at[credential] = time.monotonic() + wait - self._lead - EARLY
+        self._worth_at[credential] = time.monotonic() + wait - self._lead - self._early
 
     def lease(self, connection: Connection, credential: str, *, is_halved: bool) -> Lease:
         lead = timedelta(seconds=self._lead)
         spacing = self._rate.spacing * (2 if is_halved else 1)
-        return Lease(connection, self._destination, credential, spacing, lead)
+        ahead = timedelta(seconds=self._early + LEASED_AT_ONCE)
+        lease = Lease(connection, self._destination, credential, spacing, lead, ahead)
+        if credential in self._short:
+            early = self._early + lease.lost if lease.lost else self._early * 0.97
+            self._early = min(max(early, EARLY_LEAST), EARLY_MOST)
+        return lease
 
     def turns(self, lease: Lease, credential: str, count: int, *, is_halved: bool) -> list[Turn]:
         """Take slots for so many calls, which are made in this order."""
         slots = lease.take(count)
-        self._worth_at[credential] = lease.opens_at - self._lead - EARLY
+        self._worth_at[credential] = lease.opens_at - self._lead - self._early
+        if count and not lease.room:
+            self._short.add(credential)
+        else:
+            self._short.discard(credential)
 
         def another() -> Slot:
             try:

@@ -17,7 +17,7 @@ from bridge.outbox import budget
 from bridge.outbox.budget import Slot
 from bridge.outbox.tables import budgets
 from bridge.rate import Rate
-from bridge.turns import SLOTS_OF_A_CALL, Pace, Turn
+from bridge.turns import EARLY_LEAST, SLOTS_OF_A_CALL, Pace, Turn
 
 RATE = Rate(50)
 
@@ -210,3 +210,27 @@ class TestAPace:
 
         assert before < 0.05
         assert 0.14 < first_opens_in() < 0.2
+
+    def test_where_slots_pass_that_nobody_leased_in_time_the_next_look_comes_sooner(
+        self, database: Database, pace: Pace, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with database.read() as connection:
+            now = [budget.clock(connection)]
+        monkeypatch.setattr(budget, "clock", lambda connection: now[0])
+
+        def looks_early() -> float:
+            """Seconds before the end of what is leased."""
+            with database.write() as connection:
+                lease = pace.lease(connection, "", is_halved=False)
+                pace.turns(lease, "", lease.room, is_halved=False)
+            return lease.opens_at - pace._lead - pace.worth_at("")
+
+        first = looks_early()
+        now[0] += timedelta(seconds=0.2)
+        after_a_loss = looks_early()
+        now[0] += RATE.spacing
+        in_time = looks_early()
+
+        assert round(first, 6) == EARLY_LEAST
+        assert after_a_loss > 0.1
+        assert EARLY_LEAST < in_time < after_a_loss

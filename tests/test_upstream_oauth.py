@@ -251,6 +251,17 @@ class TestATurn:
 
         assert len(platform.used_tokens()) == 1
 
+    def test_the_time_until_it_comes_is_not_part_of_the_calls(
+        self, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        passed, monotonic = [0.0], time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed[0])
+
+        with platform_with(clock) as (_, upstream):
+            answer = upstream.send("POST", "/v1/x", {}, turn=lambda: passed.append(passed.pop() + 5))
+
+        assert answer.ms < 5000
+
     def test_a_call_that_is_sent_once_more_takes_two(self, clock: Clock) -> None:
         turns: list[None] = []
         with platform_with(clock) as (platform, upstream):

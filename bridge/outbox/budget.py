@@ -17,9 +17,6 @@ from sqlalchemy.engine import Connection
 from bridge.database import clock, upsert
 from bridge.outbox.tables import budgets
 
-AHEAD = timedelta(milliseconds=50)
-"""Of slots that are leased at once. Until its slot comes a call keeps one of those that may be under way."""
-
 FORFEITED_AFTER = 0.020  # seconds; what rate.py reckons with
 ON_THE_WAY = 0.010  # of these, from the last look at the clock until the upstream has the call
 SET_BACK = timedelta(seconds=5)  # nobody leases so far ahead: the database's clock was set back
@@ -36,11 +33,18 @@ class Slot:
 class Lease:
     """The locked row of one destination and credential, until the transaction ends.
 
-    `lead`: how long it takes until a call that is claimed now can leave.
+    `lead`: how long it takes until a call that is claimed now can leave. `ahead`: of so much time after that slots
+    may be taken. Until its slot comes a call keeps one of those that may be under way.
     """
 
     def __init__(
-        self, connection: Connection, destination: str, credential: str, spacing: timedelta, lead: timedelta
+        self,
+        connection: Connection,
+        destination: str,
+        credential: str,
+        spacing: timedelta,
+        lead: timedelta,
+        ahead: timedelta,
     ) -> None:
         self._connection = connection
         self._spacing = spacing
@@ -54,7 +58,8 @@ class Lease:
         if next_at is not None and next_at > self._now + SET_BACK:
             next_at = self._now + timedelta(seconds=1)  # whatever was leased before has left by then
         self._next_at = max(next_at or self._now, self._now + lead)
-        self._until = self._now + lead + AHEAD
+        self._until = self._now + lead + ahead
+        self.lost = (self._next_at - next_at).total_seconds() if next_at else 0.0
 
     @property
     def room(self) -> int:

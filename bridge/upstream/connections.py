@@ -42,6 +42,7 @@ class _Here(threading.local):
 
     deadline = 0.0
     is_written = False
+    begun_at = 0.0
     turn: Callable[[], None] | None = None
 
 
@@ -152,6 +153,7 @@ class _HttpConnection(HTTPConnection):
         if here.turn is not None:  # now that nothing else is left to wait for
             turn, here.turn = here.turn, None
             turn()
+            here.begun_at = time.monotonic()
         self.sock.settimeout(left_until(here.deadline))
         was_written, here.is_written = here.is_written, True
         try:

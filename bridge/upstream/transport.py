@@ -66,7 +66,7 @@ def exchange(
     Called on the pool that requests itself sends through, and not on a session: no redirects, no cookies, no
     environment, and half of a session's time.
     """
-    begun_at = time.monotonic()
+    here.begun_at = time.monotonic()
     if body is not None:
         headers = {**headers, "Content-Length": str(len(body))}
     response = pool.urlopen(
@@ -87,7 +87,7 @@ def exchange(
         response.status,
         response.headers,
         content.decode("utf-8", "replace"),
-        round((time.monotonic() - begun_at) * 1000),
+        round((time.monotonic() - here.begun_at) * 1000),
     )
 
 

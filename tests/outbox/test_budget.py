@@ -15,11 +15,12 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import Database
 from bridge.outbox import budget
-from bridge.outbox.budget import AHEAD, Lease, Slot
+from bridge.outbox.budget import Lease, Slot
 from bridge.outbox.tables import budgets
 
 SPACING = timedelta(milliseconds=10)
 LEAD = timedelta(milliseconds=5)
+AHEAD = timedelta(milliseconds=50)
 SECOND = timedelta(seconds=1)
 
 
@@ -50,7 +51,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 def leased(database: Database, count: int = 1, credential: str = "") -> tuple[int, list[Slot]]:
     """The room that there was, and slots taken of it."""
     with database.write() as connection:
-        lease = Lease(connection, DESTINATION, credential, SPACING, LEAD)
+        lease = Lease(connection, DESTINATION, credential, SPACING, LEAD, AHEAD)
         return lease.room, lease.take(count)
 
 
@@ -134,7 +135,7 @@ def test_many_who_lease_at_once_get_each_slot_once(database_url: str, database: 
         times = []
         for _ in range(10):
             with process.write() as connection:
-                taken = Lease(connection, DESTINATION, "", SPACING, timedelta(0))
+                taken = Lease(connection, DESTINATION, "", SPACING, timedelta(0), AHEAD)
                 taken.take(2)
                 times.append(connection.scalar(sa.select(budgets.c.next_at)))
         return times
