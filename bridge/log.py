@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from typing import Any
 
 import structlog
 
@@ -22,6 +24,22 @@ def set_up(*, is_development: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines:
+    """Lines on stderr, each by one write that the system keeps whole.
+
+    Without a lock: whoever writes gives up the interpreter, and would hold the lock until it is won back from all
+    other threads while they wait for both.
+    """
+
+    def __init__(self, *_: Any) -> None:
+        self._stderr = sys.stderr.fileno()
+
+    def info(self, line: str) -> None:
+        os.write(self._stderr, f"{line}\n".encode("utf-8", "backslashreplace"))
+
+    debug = warning = error = critical = exception = info
