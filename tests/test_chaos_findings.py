@@ -100,7 +100,8 @@ class TestClaimsThatNobodyMakes:
 
 
 def _fail_once(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    [pool] = worker._pools.values()
+    [sender] = worker._senders.values()
+    pool = sender._threads
     submit, failures = pool.submit, iter([RuntimeError("can't start new thread")])
 
     def fail_once(*given: Any) -> Any:
