@@ -17,8 +17,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, Engine
 
-from bridge.rows import upsert as upsert
-
 metadata = sa.MetaData()
 
 # Everything that says "the database cannot take this now", as against "this statement is wrong". InternalError

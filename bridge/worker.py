@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from bridge.database import UNAVAILABLE, Database, clock, upsert
+from bridge.database import UNAVAILABLE, Database, clock
 from bridge.destinations import Destination
 from bridge.errors import SlotMissed
 from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
@@ -24,6 +24,7 @@ from bridge.outbox import claim, retention, settle, states, upkeep
 from bridge.outbox.claim import Call
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import lock_keys, workers
+from bridge.rows import upsert
 from bridge.sending import Claimed, Sender
 
 HEARTBEAT_EVERY = 5.0  # seconds

@@ -19,18 +19,18 @@ PARTS: dict[str, set[str]] = {
     "rate": set(),
     "log": set(),
     "rows": set(),
-    "database": {"rows"},
+    "database": set(),
     "schema": EVERYBODY | {"database", "outbox"},
     "outbox": EVERYBODY | {"database", "rows"},
     "ledger": EVERYBODY | {"database", "rows"},
-    "calendar": EVERYBODY | {"database"},
+    "calendar": EVERYBODY | {"database", "rows"},
     "routes": EVERYBODY | {"calendar"},
     "rendering": EVERYBODY | {"database", "routes", "outbox", "ledger"},  # web's, and that of a worker's jobs
     "upstream": EVERYBODY,
     "destinations": EVERYBODY
     | {"upstream", "ledger", "calendar"},  # the plan is a dry run's and a delivery's
     "offers": EVERYBODY | {"upstream"},
-    "worker": EVERYBODY | {"database", "outbox", "destinations", "sending"},
+    "worker": EVERYBODY | {"rows", "database", "outbox", "destinations", "sending"},
     "sending": EVERYBODY | {"database", "outbox", "destinations", "turns"},
     "turns": EVERYBODY | {"database", "outbox"},
     "job_runner": EVERYBODY | {"database", "outbox", "destinations"},

@@ -16,8 +16,9 @@ from sqlalchemy.engine import Connection
 from bridge.calendar.engine import Template, TemplateFault, check_piece, compile_template
 from bridge.calendar.tables import template_publications, template_versions
 from bridge.calendar.trial import try_out
-from bridge.database import Database, clock, upsert
+from bridge.database import Database, clock
 from bridge.errors import FieldError, TemplateRefused, nearest
+from bridge.rows import upsert
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "templates"
 LOOK_EVERY = 1.0  # seconds; a publication reaches every process within two

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.database import clock, upsert
+from bridge.database import clock
 from bridge.outbox.tables import budgets
+from bridge.rows import upsert
 
 FORFEITED_AFTER = 0.020  # seconds; what rate.py reckons with
 ON_THE_WAY = 0.010  # of these, from the last look at the clock until the upstream has the call

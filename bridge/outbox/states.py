@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.database import upsert
 from bridge.message import Delivered, Message, Rejected, Retry, Uncertain
 from bridge.outbox import claim
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import destination_states
+from bridge.rows import upsert
 
 OPEN, CLOSED = "open", "closed"
 WHOLE = ""  # in an account's place: the whole destination

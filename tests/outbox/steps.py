@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from factories import NOON, accept
 from sqlalchemy.engine import Connection
 
-from bridge.database import Database, upsert
+from bridge.database import Database
 from bridge.message import Delivered, Message, NewMessage, Outcome, State
 from bridge.outbox import claim, replay, settle, upkeep
 from bridge.outbox.claim import Call
 from bridge.outbox.enqueue import Accepted, Request
 from bridge.outbox.settle import Result, Settled
 from bridge.outbox.tables import attempts, calls, messages, waiting, workers
+from bridge.rows import upsert
 
 DESTINATION = "rokt_calendar"
 DAY = timedelta(days=1)

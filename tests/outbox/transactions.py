@@ -16,7 +16,7 @@ from outbox.model import Model, Word
 from outbox.steps import DESTINATION
 from sqlalchemy.engine import Connection
 
-from bridge.database import Database, metadata, upsert
+from bridge.database import Database, metadata
 from bridge.destinations.rokt_calendar import RoktCalendar
 from bridge.errors import InvalidPayload
 from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
@@ -24,6 +24,7 @@ from bridge.outbox import claim, enqueue, lines, replay, retention, settle, stat
 from bridge.outbox.claim import Call
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import calls, key_of, lock_keys, messages, waiting, workers
+from bridge.rows import upsert
 from bridge.sending import Sender
 from bridge.settings import CalendarSettings, Credential, Secret
 
