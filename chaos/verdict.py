@@ -84,9 +84,11 @@ class _Case:
             lines[row.line].append(row)
         return lines
 
-    def may_be_late(self, seq: int) -> bool:
+    def may_be_late(self, line: int) -> bool:
+        """A worker that was stopped had a call of this line: its late answer sends others of it again."""
         asleep = {pid for pid, _, _ in self.evidence.stopped}
-        return any(pid in asleep for _, pid in self.evidence.claims.get(seq, ()))
+        its_claims = (self.evidence.claims.get(row.seq, ()) for row in self.lines[line])
+        return any(pid in asleep for claims in its_claims for _, pid in claims)
 
     def story(self, request_id: str) -> str:
         kept = "no row"
@@ -183,7 +185,7 @@ def _repeat(verdict: Verdict, case: _Case, row: Any, sight: Sight, *, is_late: b
     verdict.repeated_late += is_late
     if not row.was_uncertain:
         verdict.repeats.append(case.story(sight.request_id))
-    if is_late and not case.may_be_late(row.seq):
+    if is_late and not case.may_be_late(row.line):
         verdict.late.append(case.story(sight.request_id))
 
 
