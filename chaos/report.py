@@ -65,7 +65,7 @@ ROWS: dict[str, Callable[[Report], object]] = {
     ),
     "arrived again, all marked": lambda r: r.verdict.repeated,
     "arrived again unmarked": lambda r: len(r.verdict.repeats),
-    "arrived again after a later one, marked (a worker of its line was stopped)": lambda r: r.verdict.repeated_late,
+    "arrived again after a later one (a worker of its line had slept)": lambda r: r.verdict.repeated_late,
     "the same where no worker was stopped": lambda r: len(r.verdict.late),
     "work of a killed worker taken over, worst": lambda r: _worst(r.verdict.take_overs),
     "full rate of accepting after a restart, worst": lambda r: _worst([o.taken for o in r.recoveries]),
