@@ -18,18 +18,7 @@ from urllib.parse import quote
 
 from bridge import __version__
 from bridge.errors import Answerable, BridgeError, InvalidValue, SettingsInvalid
-
-_FILTERS = (
-    "state",
-    "destination",
-    "user_id",
-    "event_id",
-    "template",
-    "reason",
-    "was_uncertain",
-    "since",
-    "until",
-)
+from bridge.message import FILTERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    for name in _FILTERS:
+    for name in FILTERS:
         parser.add_argument(f"--{name.replace('_', '-')}")
 
 
@@ -314,7 +303,7 @@ def _cancel_job(given: argparse.Namespace) -> int:
 
 def _filters(given: argparse.Namespace) -> dict[str, str]:
     """What was given, blank or not: a blank is for the API to judge."""
-    return {name: value for name in _FILTERS if (value := getattr(given, name)) is not None}
+    return {name: value for name in FILTERS if (value := getattr(given, name)) is not None}
 
 
 def _list_destinations(_given: argparse.Namespace) -> int:

@@ -24,6 +24,20 @@ class State(StrEnum):
 SETTLED = frozenset({State.DELIVERED, State.DEAD, State.SKIPPED, State.SUPERSEDED, State.UNCERTAIN})
 
 
+# By which messages are found, in a list or for a job.
+FILTERS = (
+    "state",
+    "destination",
+    "user_id",
+    "event_id",
+    "template",
+    "reason",
+    "was_uncertain",
+    "since",
+    "until",
+)
+
+
 @dataclass(frozen=True)
 class NewMessage:
     """What a route makes of a request: one thing to be sent to one destination.

@@ -14,6 +14,7 @@ from bridge.outbox.upkeep import WORKER_LOST
 from chaos.evidence import LISTED, Evidence
 from chaos.upstream import Sight
 
+UNDER_WAY_FOR = 12.0  # seconds; a call lasts ten at most, from its claim a little more
 MANY_TRIES = 6  # of a message, by which its back-off alone may outlast the quiet at the end
 
 
@@ -84,11 +85,14 @@ class _Case:
             lines[row.line].append(row)
         return lines
 
-    def may_be_late(self, line: int) -> bool:
-        """A worker that was stopped had a call of this line: its late answer sends others of it again."""
-        asleep = {pid for pid, _, _ in self.evidence.stopped}
-        its_claims = (self.evidence.claims.get(row.seq, ()) for row in self.lines[line])
-        return any(pid in asleep for claims in its_claims for _, pid in claims)
+    def may_be_late(self, line: int, at: float) -> bool:
+        """A worker was stopped with a call of this line, whose late answer sends others of it again."""
+        its_claims = [claim for row in self.lines[line] for claim in self.evidence.claims.get(row.seq, ())]
+        return any(
+            claimed_by == pid and since - UNDER_WAY_FOR <= claimed_at <= until and at >= since
+            for pid, since, until in self.evidence.stopped
+            for claimed_at, claimed_by in its_claims
+        )
 
     def story(self, request_id: str) -> str:
         kept = "no row"
@@ -185,7 +189,7 @@ def _repeat(verdict: Verdict, case: _Case, row: Any, sight: Sight, *, is_late: b
     verdict.repeated_late += is_late
     if not row.was_uncertain:
         verdict.repeats.append(case.story(sight.request_id))
-    if is_late and not case.may_be_late(row.line):
+    if is_late and not case.may_be_late(row.line, sight.seen_at):
         verdict.late.append(case.story(sight.request_id))
 
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from bridge.outbox.upkeep import WORKER_LOST
 from chaos.driver import Sent
 from chaos.evidence import Evidence
@@ -191,6 +193,30 @@ class TestRepeats:
 
         assert verdict.violations == []
         assert verdict.repeated_late == 1
+
+    def test_a_late_one_of_a_line_whose_worker_slept_is_counted(self) -> None:
+        evidence = replace(
+            with_row(1, was_uncertain=True),
+            sights=seen_again(1, 40),
+            claims={3: [(11.0, 500)]},
+            stopped=[(500, 11.5, 36.0)],
+        )
+
+        verdict = judge(evidence)
+
+        assert verdict.violations == []
+        assert verdict.repeated_late == 1
+
+    @pytest.mark.parametrize("slept", [(80.0, 105.0), (41.0, 66.0), (1.0, 2.0)])
+    def test_a_worker_that_slept_at_another_time_is_no_excuse(self, slept: tuple[float, float]) -> None:
+        evidence = replace(
+            with_row(1, was_uncertain=True),
+            sights=seen_again(1, 40),
+            claims={2: [(11.0, 500)]},
+            stopped=[(500, *slept)],
+        )
+
+        assert len(judge(evidence).late) == 1
 
     def test_the_update_that_follows_a_create_is_no_repeat(self) -> None:
         sights = [a_sight(0, 10), a_sight(0, 10.5, kind="update"), a_sight(1, 11), a_sight(2, 12)]

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from bridge.message import Message, State
 from bridge.outbox.lines import enter, give_up, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting, workers
+from bridge.rows import insert
 
 STALE_AFTER = timedelta(seconds=20)  # four missed heartbeats
 CALL_LASTS = timedelta(seconds=10)  # at most, dripping answers included
@@ -58,9 +59,8 @@ def take_over(connection: Connection, now: datetime) -> int:
                 reason=WORKER_LOST,
             )
         )
-        if seqs:
-            told = [{"seq": seq, "at": now, "status": None, "ms": 0, "answer": WORKER_LOST} for seq in seqs]
-            connection.execute(sa.insert(attempts), told)
+        told = [{"seq": seq, "at": now, "status": None, "ms": 0, "answer": WORKER_LOST} for seq in seqs]
+        insert(connection, attempts, told)
         connection.execute(sa.delete(calls).where(calls.c.id.in_(lost)))
     return len(lost)
 

@@ -16,6 +16,7 @@ from bridge.database import clock
 from bridge.errors import NotFound
 from bridge.outbox import overview, states
 from bridge.outbox.overview import NOTHING, Backlog
+from bridge.outbox.reading import iso
 from bridge.outbox.states import CLOSED, PAUSED, WHOLE, DestinationState
 from bridge.routes.incoming import plain
 from bridge.web.parts import Parts
@@ -111,12 +112,12 @@ def _shown(parts: Parts, connection: Connection, name: str, backlog: Backlog) ->
         "is_configured": rate is not None,
         **_state(known, overview.in_flight(connection)),
         "waiting": backlog.messages,
-        "oldest": _iso(backlog.oldest_at),
+        "oldest": iso(backlog.oldest_at),
         "rate": rate.a_second if rate else None,
-        "held_until": _iso(_still(whole.hold_until if whole else None, now)),
-        "halved_until": _iso(_still(whole.halved_until if whole else None, now)),
+        "held_until": iso(_still(whole.hold_until if whole else None, now)),
+        "halved_until": iso(_still(whole.halved_until if whole else None, now)),
         "accounts": [
-            {"account_code": s.account_code, "state": s.state, "reason": s.reason, "since": _iso(s.since)}
+            {"account_code": s.account_code, "state": s.state, "reason": s.reason, "since": iso(s.since)}
             for s in known
             if s.state == CLOSED and s.account_code not in (WHOLE, PAUSED)
         ],
@@ -128,20 +129,16 @@ def _state(known: Sequence[DestinationState], in_flight: set[str]) -> dict[str, 
     by_place = {s.account_code: s for s in known}
     pause, whole = by_place.get(PAUSED), by_place.get(WHOLE)
     if pause is not None and pause.state == CLOSED:
-        return {"state": "paused", "reason": pause.reason, "since": _iso(pause.since)}
+        return {"state": "paused", "reason": pause.reason, "since": iso(pause.since)}
     if whole is None:
         return {"state": states.OPEN, "reason": None, "since": None}
     is_probing = whole.state == CLOSED and whole.destination in in_flight
     return {
         "state": "probing" if is_probing else whole.state,
         "reason": whole.reason,
-        "since": _iso(whole.since),
+        "since": iso(whole.since),
     }
 
 
 def _still(until: datetime | None, now: datetime) -> datetime | None:
     return until if until and until > now else None
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,21 +9,10 @@ from typing import Any
 
 from bridge.calendar.event import json_type, yes_no
 from bridge.errors import FieldError, InvalidPayload, InvalidValue
-from bridge.message import State
+from bridge.message import FILTERS, State
 from bridge.outbox.reading import MOST_LISTED, Filter
 from bridge.routes.incoming import Reader, meant, moment, plain
 
-FILTERS = (
-    "state",
-    "destination",
-    "user_id",
-    "event_id",
-    "template",
-    "reason",
-    "was_uncertain",
-    "since",
-    "until",
-)
 PAGE = ("limit", "cursor")
 
 _LOST_PLUS = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})$")
