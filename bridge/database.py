@@ -39,6 +39,7 @@ _BY_INDEX = "".join(
     f" -c {what}=off"
     for what in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit")
 )
+_IN_ITS_ORDER = " -c enable_sort=off"  # what is read for somebody is read in an index's order
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -131,6 +132,7 @@ class Database:
             options = (
                 f"-c statement_timeout={_STATEMENT_MS} -c lock_timeout={_LOCK_MS} "
                 f"-c idle_in_transaction_session_timeout=10000 -c timezone=UTC{_BY_INDEX}"
+                f"{'' if is_writer else _IN_ITS_ORDER}"
             )
             server = sa.create_engine(
                 self.url,

@@ -48,7 +48,10 @@ def update(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None
         return
     names, dialect = tuple(rows[0]), connection.dialect
     if dialect.name == "postgresql":
-        connection.execute(_update_from(table, names), _bound(dialect, table, rows))
+        [key] = _keys(table)
+        connection.execute(
+            _update_from(table, names), _bound(dialect, table, rows) | {"keys": [row[key] for row in rows]}
+        )
     else:
         its = [{f"its_{name}": row[name] for name in names} for row in rows]
         connection.execute(_update(table, names), its)
@@ -179,11 +182,10 @@ def _update(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
 
 @cache
 def _update_from(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
-    given, keys = _recordset(table, names), _keys(table)
-    its_row = (table.c[key] == given.c[key] for key in keys)
-    return (
-        sa.update(table).where(*its_row).values({name: given.c[name] for name in names if name not in keys})
-    )
+    given, [key] = _recordset(table, names), _keys(table)
+    # The keys once more: a join alone reads the whole table while statistics say that there is nothing in it.
+    its_row = (table.c[key] == given.c[key], among(table.c[key], "keys"))
+    return sa.update(table).where(*its_row).values({name: given.c[name] for name in names if name != key})
 
 
 def _keys(table: sa.Table) -> list[str]:

@@ -86,6 +86,7 @@ class Sender:
         free = self._free(gate)
         if free <= 0 or not (gate.is_open or gate.probes_due):
             return []
+        claim.go_by_index(connection)
         taken: list[tuple[Call, Turn, bool]] = []
         for opening in self._openings(gate, claim.lanes(connection, name), now):
             for credential, lanes in self._by_credential(opening.lanes):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -36,6 +37,15 @@ class Lane:
     account_code: str
     priority: int
     due_at: datetime
+
+
+def go_by_index(connection: Connection) -> None:
+    """From here on this transaction reads what waits in the order of its index, and never sorts it.
+
+    While PostgreSQL's statistics say that next to nothing waits, to sort that seems as good.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_NEVER_SORT)
 
 
 def lanes(connection: Connection, destination: str) -> list[Lane]:
@@ -138,31 +148,40 @@ def _free_heads_of(table: sa.Table | sa.Alias) -> list[sa.ColumnElement[bool]]:
 
 
 def _first_of_each() -> sa.Select[tuple[str, int, datetime]]:
-    """From the first head of a lane to the first of the next, until there is none."""
+    """From the first head of a lane to the first of the next, until there is none.
+
+    Each step looks its row up by itself: a join would read all that waits while statistics say that nothing does.
+    """
     order = (waiting.c.account_code, waiting.c.priority, waiting.c.due_at, waiting.c.seq)
     first = sa.select(waiting.c.seq).where(*_FREE_HEADS).order_by(*order).limit(1)
     found = sa.select(first.scalar_subquery().label("seq")).cte("found", recursive=True)
-    here = waiting.alias("here")
+    account_code, priority = _of(found, waiting.c.account_code), _of(found, waiting.c.priority)
     # Two looks: of two columns compared as one SQLite's index steps over the first alone, and reads the lane.
-    next_priority = (waiting.c.account_code == here.c.account_code, waiting.c.priority > here.c.priority)
-    next_account = (waiting.c.account_code > here.c.account_code,)
+    next_priority = (waiting.c.account_code == account_code, waiting.c.priority > priority)
+    next_account = (waiting.c.account_code > account_code,)
     following = sa.func.coalesce(
         *(
             sa.select(waiting.c.seq)
             .where(*_FREE_HEADS, *conditions)
             .order_by(*order)
             .limit(1)
-            .correlate(here)
+            .correlate(found)
             .scalar_subquery()
             for conditions in (next_priority, next_account)
         )
     )
-    found = found.union_all(sa.select(following).select_from(found.join(here, here.c.seq == found.c.seq)))
-    return sa.select(waiting.c.account_code, waiting.c.priority, waiting.c.due_at).join(
-        found, found.c.seq == waiting.c.seq
-    )
+    found = found.union_all(sa.select(following).where(found.c.seq.is_not(None)))
+    its = (_of(found, column).label(column.name) for column in (waiting.c.account_code, waiting.c.priority))
+    due_at = _of(found, waiting.c.due_at).label("due_at")
+    return sa.select(*its, due_at).where(found.c.seq.is_not(None))
 
 
+def _of(found: sa.CTE, column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
+    here = waiting.alias("here")
+    return sa.select(here.c[column.name]).where(here.c.seq == found.c.seq).correlate(found).scalar_subquery()
+
+
+_NEVER_SORT = sa.text("SET LOCAL enable_sort = off")
 _FREE_HEADS = _free_heads_of(waiting)
 _LANES = _first_of_each()
 _OF_LANE = (

@@ -134,7 +134,7 @@ _LEAVE = sa.delete(waiting).where(among(waiting.c.seq, "seqs"))
 _READ = (
     sa.select(messages, bodies.c.request)
     .join(bodies, bodies.c.seq == messages.c.seq)
-    .where(among(messages.c.seq, "seqs"))
+    .where(among(messages.c.seq, "seqs"), among(bodies.c.seq, "seqs"))
     .order_by(messages.c.seq)
 )
 

@@ -136,6 +136,7 @@ class TestItsCost:
         outbox.accept(*messages)
 
         with outbox.database.write() as connection, told(connection) as statements:
+            claim.go_by_index(connection)
             claimed = claim.claim(connection, "w-1", DESTINATION, 32, NOON)
             plans = [plan_of(connection, *statement) for statement in statements]
 
