@@ -112,7 +112,7 @@ class TestMigrating:
         heads = str(conditions["waiting_heads"])
         assert indexes["waiting_heads"]["unique"]
         assert "is_head" in heads
-        assert conditions["waiting_due"] is not None
+        assert conditions["waiting_lanes"] is not None
         assert conditions["waiting_claimed"] is not None
 
     def test_a_new_database_is_made_with_its_folder(self, empty: Database) -> None:

@@ -120,16 +120,6 @@ Index(
     postgresql_where=sa.text("is_head AND call_id IS NULL"),
     sqlite_where=sa.text("is_head = 1 AND call_id IS NULL"),
 )
-# By this the release before claims, which serves while this one migrates. To be dropped by the next.
-Index(
-    "waiting_due",
-    waiting.c.destination,
-    waiting.c.priority,
-    waiting.c.due_at,
-    waiting.c.seq,
-    postgresql_where=sa.text("is_head AND call_id IS NULL"),
-    sqlite_where=sa.text("is_head = 1 AND call_id IS NULL"),
-)
 Index("waiting_by_line", waiting.c.line, waiting.c.seq)
 _is_behind = sa.text(
     "priority > 1 AND is_head AND call_id IS NULL"

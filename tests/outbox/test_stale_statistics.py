@@ -52,9 +52,8 @@ def fetched(connection: Connection) -> Iterator[Counter[str]]:
 
 
 def _looked_at(connection: Connection) -> dict[str, int]:
-    query = (
-        "SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables"
-    )
+    seen = "coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS seen"
+    query = f"SELECT relname, {seen} FROM pg_stat_xact_user_tables"
     return {row.relname: row.seen for row in connection.execute(sa.text(query))}
 
 
