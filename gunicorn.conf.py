@@ -1,5 +1,10 @@
-"""gunicorn's settings for the web process: threads, because a webhook mostly waits for a commit."""
+"""gunicorn's settings for the web process: greenlets, because a webhook mostly waits for a commit."""
 
+from gevent import monkey
+
+monkey.patch_all()  # before anything else makes a lock
+
+# ruff: noqa: E402
 import gc
 import os
 import sys
@@ -7,20 +12,16 @@ import sys
 from bridge.app import prepare_start
 from bridge.errors import SettingsInvalid
 from bridge.settings import Settings
-from bridge.web.parts import THREADS
 
 try:
     Settings.from_env(os.environ, is_web=True)
 except SettingsInvalid as faults:
     sys.exit(f"The environment is not right:\n{faults}")
 
-# The thread that commits gives up the interpreter at every statement; with Python's 5 ms it would wait its turn
-# behind 32 busy threads each time, and all of them wait for it.
-sys.setswitchinterval(0.0005)
-
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
-worker_class = "gthread"
-threads = THREADS
+worker_class = "bridge.web.server.Worker"
+# Kept-alive connections, most of them idle: those of a router or of Braze.
+worker_connections = 1000
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 preload_app = True
 # Without it the kernel may hand every connection of two workers to one of them.
@@ -57,4 +58,5 @@ def worker_exit(server, worker):
     parts = worker.app.callable.extensions.get("bridge") if worker.app.callable else None
     if parts is not None:
         parts.inbox.close()
+        parts.accounts.close()
         parts.database.close()

@@ -17,10 +17,12 @@ from bridge.calendar.templates import Templates, publish_files
 from bridge.calendar.zones import use_pinned_tzdata
 from bridge.database import UNAVAILABLE, Database
 from bridge.errors import SettingsInvalid
+from bridge.ledger.look_up import AccountLookUp
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web import destinations, guard, hooks, jobs, messages, problems, unguarded
 from bridge.web.parts import MOST_WAITING, Parts
+from bridge.web.server import aside
 
 MOST_BYTES = 1024 * 1024  # of a request's body
 
@@ -50,11 +52,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_env(os.environ, is_web=True)
     use_pinned_tzdata()
     log.set_up(is_development=settings.is_development)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, aside=aside)
     parts = Parts(
         settings=settings,
         database=database,
         inbox=Inbox(database),
+        accounts=AccountLookUp(database),
         templates=Templates(database),
         guard=guard.Guard(settings),
         waiters=threading.BoundedSemaphore(MOST_WAITING),

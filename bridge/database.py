@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,8 @@ UNAVAILABLE = (
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps makes one for each call
 _STATEMENT_MS = 5_000  # every statement of the bridge is short; one that is not must not hold its locks
-_LOCK_MS = 3_000
+_LOCK_MS = 3_000  # PostgreSQL
+_BUSY_MS = 5_000  # SQLite
 _TRUSTED_FOR = 1.0  # seconds since a connection was used
 # Every statement of the bridge goes by an index, whatever the planner makes of statistics from before a rush:
 # with those of an empty table it reads a million rows for each settle.
@@ -95,13 +96,22 @@ class Words(sa.types.TypeDecorator[str]):
         return None if value is None else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
+Aside = Callable[..., Any]
+
+
+def _at_once(call: Callable[..., Any], *given: Any) -> Any:
+    return call(*given)
+
+
 class Database:
     """One database for one process. Nothing is opened before the first use: until then it may cross a fork."""
 
-    def __init__(self, url: str, *, readers: int = 2) -> None:
+    def __init__(self, url: str, *, readers: int = 2, aside: Aside = _at_once) -> None:
+        """`aside`: how a call is made that would hold up all other work of this process while it waits."""
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._lock = _SqliteLock(self.url.database or "") if self.is_sqlite else None
+        self._aside = aside
+        self._lock = _SqliteLock(self.url.database or "", aside) if self.is_sqlite else None
         self._writer = self._open(1, is_writer=True)
         self._reader = self._open(readers, is_writer=False)
 
@@ -152,22 +162,30 @@ class Database:
             pool_size=size,
             max_overflow=0,
             pool_timeout=5,
-            connect_args={"check_same_thread": False, "timeout": 5},
+            connect_args={"check_same_thread": False},
         )
 
         @sa.event.listens_for(engine, "connect")
         def _prepare(connection: Any, _record: Any) -> None:
             connection.isolation_level = None  # the begin event below says BEGIN itself
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+            busy = 0 if is_writer else _BUSY_MS
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={busy}", "foreign_keys=ON"):
                 connection.execute(f"PRAGMA {pragma}")
 
         if is_writer:
-
-            @sa.event.listens_for(engine, "begin")
-            def _begin(connection: Connection) -> None:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-
+            sa.event.listen(engine, "begin", self._begin)
         return engine
+
+    def _begin(self, connection: Connection) -> None:
+        """Whoever else writes into the file, without the lock that the bridge's processes share, is waited for."""
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except sa.exc.OperationalError:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_MS}")
+            try:
+                self._aside(connection.exec_driver_sql, "BEGIN IMMEDIATE")
+            finally:
+                connection.exec_driver_sql("PRAGMA busy_timeout=0")
 
 
 def clock(connection: Connection) -> datetime:
@@ -205,8 +223,8 @@ class _SqliteLock:
     SQLite's own busy wait is no queue: a web process that writes all the time starves a worker.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str, aside: Aside) -> None:
+        self._path, self._aside = Path(path), aside
         self._turn = threading.Lock()
         self._file: int | None = None
 
@@ -217,7 +235,10 @@ class _SqliteLock:
             if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._aside(fcntl.flock, self._file, fcntl.LOCK_EX)
         except BaseException:  # whatever ends the wait, the turn is given back
             self._turn.release()
             raise

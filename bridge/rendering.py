@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,8 @@ from bridge.routes import ROUTES
 from bridge.routes.calendar_events import CalendarCall, Catalogue
 from bridge.routes.calendar_messages import DESTINATION, Known, line, plan, reason_of
 
+Accounts = Callable[[Collection[str]], Mapping[str, str]]  # of subscriptions, those that were reached before
+
 
 @dataclass(frozen=True)
 class Renderer:
@@ -36,13 +39,18 @@ class Renderer:
         """
         now = datetime.now(UTC)
         call = reparse(self.templates, payload["route"], payload, now)
-        made = plan(call, ask(self.database, call), now, self.test_subscriptions).messages
+        known = ask(self.database, call, self._accounts)
+        made = plan(call, known, now, self.test_subscriptions).messages
         if message.request:
             made = tuple(m for m in made if m.account_code in (message.account_code, ""))[:1]
         if not made:
             told = f"nothing of this is for the account {message.account_code} now"
             raise InvalidPayload.of(FieldError("id", told))
         return made
+
+    def _accounts(self, subscription_ids: Collection[str]) -> Mapping[str, str]:
+        with self.database.read() as connection:
+            return events.accounts_of(connection, subscription_ids)
 
     def for_job(self, message: Message, payload: dict[str, Any]) -> tuple[NewMessage, ...] | Refusal:
         """The same, with a refusal as what a job counts and the message keeps."""
@@ -60,12 +68,12 @@ def reparse(catalogue: Catalogue, route_name: str, payload: dict[str, Any], now:
     return route.read(payload["body"], payload["rest"], catalogue, now, payload["idempotency_key"])
 
 
-def ask(database: Database, call: CalendarCall) -> Known:
+def ask(database: Database, call: CalendarCall, accounts_of: Accounts) -> Known:
     """What the ledger knows of a call's subscriptions and event."""
+    accounts = accounts_of(call.subscription_ids) if call.subscription_ids else {}
+    if call.action == "create":
+        return Known(accounts)
     with database.read() as connection:
-        accounts = events.accounts_of(connection, call.subscription_ids)
-        if call.action == "create":
-            return Known(accounts)
         standing_in = events.accounts_with(connection, call.rokt_event_id)
         content = accepted_content(connection, subject_key(call))
         if content is None:

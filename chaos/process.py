@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[1:2] == ["web"]:
+    from gevent import monkey
+
+    monkey.patch_all()  # as gunicorn.conf.py does, which comes too late for what is held on to here
+
 import os
 import select
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
-from bridge.database import UNAVAILABLE, Database, clock
+from bridge.database import Database, clock
 from bridge.outbox import enqueue, upkeep
 from bridge.outbox.tables import messages
 from bridge.worker import Worker
@@ -16,17 +18,16 @@ from bridge.worker import Worker
 def answer_before_commit() -> None:
     """202 before the commit: a kill between the two loses what was promised."""
 
-    def answers_first(self: enqueue.Inbox, group: list[Any]) -> None:
-        try:
-            with self._database.write() as connection:
-                answers = enqueue.store(connection, [entry.request for entry in group], clock(connection))
-                for entry, answer in zip(group, answers, strict=True):
-                    entry.done.set_result(answer)
-                time.sleep(0.01)
-        except UNAVAILABLE as down:
-            for entry in group:
-                if not entry.done.done():
-                    entry.done.set_exception(down)
+    def answers_first(self: enqueue.Inbox, group: Sequence[enqueue.Request]) -> list[enqueue.Accepted]:
+        transaction = self._database.write()
+        connection = transaction.__enter__()
+        answers = enqueue.store(connection, group, clock(connection))
+        threading.Thread(target=commit_late, args=[transaction]).start()
+        return answers
+
+    def commit_late(transaction: AbstractContextManager[Any]) -> None:
+        time.sleep(0.01)
+        transaction.__exit__(None, None, None)
 
     enqueue.Inbox._store = answers_first  # type: ignore[method-assign]
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -16,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import UNAVAILABLE, Database, clock
 from bridge.errors import DatabaseUnavailable
+from bridge.groups import Groups, TookTooLong
 from bridge.message import Json, NewMessage, State
 from bridge.outbox.lines import LIVE, rise
 from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
@@ -78,20 +75,12 @@ class Accepted:
     is_repeat: bool = False
 
 
-@dataclass
-class _Entry:
-    request: Request
-    done: Future[Accepted] = field(default_factory=Future)
-
-
 class Inbox:
-    """One writer thread for each process, started by the first request after the fork."""
+    """Takes requests of many threads into groups, each with one commit."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._starting = threading.Lock()
-        self._writer: threading.Thread | None = None
+        self._groups = Groups("inbox", self._store, _weight, (GROUP_ROWS, GROUP_BYTES))
 
     def accept(self, request: Request) -> Accepted:
         """Store a request; returns after its commit.
@@ -99,70 +88,38 @@ class Inbox:
         Errors: DatabaseUnavailable when that took longer than five seconds or could not be done. An unknown
         commit is one too: the caller's repeat is recognised.
         """
-        if self._writer is None:
-            self._start()
-        entry = _Entry(request)
-        self._queue.put(entry)
         try:
-            return entry.done.result(CALLER_WAITS)
-        except FutureTimeout as late:
-            entry.done.cancel()
+            return self._groups.ask(request, CALLER_WAITS)
+        except TookTooLong as late:
             raise DatabaseUnavailable("The database took too long; please send this again.") from late
         except UNAVAILABLE as down:
             raise DatabaseUnavailable("The database is not reachable; please send this again.") from down
 
     def close(self) -> None:
         """Write what was asked for, then end the writer."""
-        if self._writer is not None:
-            self._queue.put(None)
-            self._writer.join()
-            self._writer = None
+        self._groups.close()
 
-    def _start(self) -> None:
-        with self._starting:
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._write, name="inbox", daemon=True)
-                self._writer.start()
-
-    def _write(self) -> None:
-        while group := self._next_group():
-            self._store(group)
-
-    def _next_group(self) -> list[_Entry]:
-        """What queued during the last commit, at most 64 rows and 4 MiB; empty: the inbox closes."""
-        first = self._queue.get()
-        group, rows, size = [], 0, 0
-        while first is not None:
-            if first.done.set_running_or_notify_cancel():
-                group.append(first)
-                rows += len(first.request.messages)
-                size += first.request.size
-            if rows >= GROUP_ROWS or size >= GROUP_BYTES:
-                return group
-            try:
-                first = self._queue.get(block=not group)
-            except queue.Empty:
-                return group
-        if group:
-            self._queue.put(None)
-        return group
-
-    def _store(self, group: list[_Entry]) -> None:
+    def _store(self, group: Sequence[Request]) -> Sequence[Accepted | BaseException]:
         try:
             with self._database.write() as connection:
-                answers = store(connection, [entry.request for entry in group], clock(connection))
-        except UNAVAILABLE as down:
-            for entry in group:
-                entry.done.set_exception(down)
-        except Exception as wrong:  # noqa: BLE001  one row's fault must not be its neighbours' 503
+                return store(connection, group, clock(connection))
+        except UNAVAILABLE:
+            raise
+        except Exception:
             if len(group) == 1:
-                group[0].done.set_exception(wrong)
-            else:
-                for entry in group:
-                    self._store([entry])
-        else:
-            for entry, answer in zip(group, answers, strict=True):
-                entry.done.set_result(answer)
+                raise
+            return [self._alone(request) for request in group]
+
+    def _alone(self, request: Request) -> Accepted | BaseException:
+        """One row's fault must not be its neighbours' 503."""
+        try:
+            return self._store([request])[0]
+        except Exception as wrong:  # noqa: BLE001  it is of who asked for this
+            return wrong
+
+
+def _weight(request: Request) -> tuple[int, int]:
+    return len(request.messages), request.size
 
 
 def store(connection: Connection, requests: Sequence[Request], now: datetime) -> list[Accepted]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bridge.calendar.templates import Templates
 from bridge.database import Database
+from bridge.ledger.look_up import AccountLookUp
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web.guard import Guard
@@ -20,6 +21,7 @@ class Parts:
     settings: Settings
     database: Database
     inbox: Inbox
+    accounts: AccountLookUp
     templates: Templates
     guard: Guard
     waiters: threading.BoundedSemaphore

@@ -61,7 +61,7 @@ def accept_as_one_group(held: HeldBack, requests: Sequence[Request]) -> list[Fut
         answers = []
         for count, request in enumerate(requests, 1):
             answers.append(callers.submit(inbox.accept, request))
-            eventually(lambda count=count: inbox._queue.qsize() == count)
+            eventually(lambda count=count: inbox._groups.waiting == count)
         held.let_go.set()
         before.exception(10)
         for answer in answers:
@@ -355,12 +355,12 @@ class TestAnUnavailableDatabase:
             begun = threads.submit(inbox.accept, a_request())
             assert held.has_begun.wait(10)
             queued = threads.submit(inbox.accept, a_request())
-            eventually(lambda: inbox._queue.qsize() == 1)
+            eventually(lambda: inbox._groups.waiting == 1)
             closing = threads.submit(inbox.close)
-            eventually(lambda: inbox._queue.qsize() == 2)
+            eventually(lambda: inbox._groups.waiting == 2)
             held.let_go.set()
             done = wait([begun, queued, closing], 10).done
-            inbox._queue.put(None)  # so that a writer that was forgotten ends all the same
+            inbox._groups._queue.put(None)  # so that a writer that was forgotten ends all the same
 
         assert done == {begun, queued, closing}
         assert len(Outbox(database).waiting()) == 2

@@ -1,0 +1,109 @@
+"""Gathers what many threads ask for into groups, which one thread answers: a commit or a look-up shared by all."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+
+class TookTooLong(Exception):
+    """Nobody waits for the answer any more; what was asked for may have been done all the same."""
+
+
+class _Entry(Generic[Asked, Answer]):
+    __slots__ = ("answer", "asked", "fault", "is_awaited", "is_done")
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.is_awaited = True
+        self.is_done = threading.Event()
+        self.answer: Answer | None = None
+        self.fault: BaseException | None = None
+
+
+class Groups(Generic[Asked, Answer]):
+    """One thread for each process, started by the first that asks after the fork.
+
+    `answer`: a group into its answers, one for each in their order; what it raises goes to each that asked.
+    `weigh`: what one adds to its group, which takes no more once any of the sums reaches its `most`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        answer: Callable[[Sequence[Asked]], Sequence[Answer | BaseException]],
+        weigh: Callable[[Asked], tuple[int, ...]] = lambda asked: (1,),
+        most: tuple[int, ...] = (1_000,),
+    ) -> None:
+        self._name, self._answer, self._weigh, self._most = name, answer, weigh, most
+        self._queue: queue.SimpleQueue[_Entry[Asked, Answer] | None] = queue.SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def ask(self, asked: Asked, seconds: float) -> Answer:
+        """The answer. Errors: TookTooLong after so many seconds; whatever answering raised."""
+        if self._thread is None:
+            self._start()
+        entry: _Entry[Asked, Answer] = _Entry(asked)
+        self._queue.put(entry)
+        if not entry.is_done.wait(seconds):
+            entry.is_awaited = False
+            raise TookTooLong
+        if entry.fault is not None:
+            raise entry.fault
+        return entry.answer  # type: ignore[return-value]
+
+    @property
+    def waiting(self) -> int:
+        """How many have asked and are in no group yet."""
+        return self._queue.qsize()
+
+    def close(self) -> None:
+        """Answer what was asked, then end the thread."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while group := self._next():
+            try:
+                answers = self._answer([entry.asked for entry in group])
+            except Exception as fault:  # noqa: BLE001  it is of those who asked
+                answers = [fault] * len(group)
+            for entry, answer in zip(group, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    entry.fault = answer
+                else:
+                    entry.answer = answer
+                entry.is_done.set()
+
+    def _next(self) -> list[_Entry[Asked, Answer]]:
+        """What queued meanwhile and is awaited still; empty: this closes."""
+        first = self._queue.get()
+        group: list[_Entry[Asked, Answer]] = []
+        sums = [0] * len(self._most)
+        while first is not None:
+            if first.is_awaited:
+                group.append(first)
+                sums = [sum(pair) for pair in zip(sums, self._weigh(first.asked), strict=True)]
+            if any(one >= most for one, most in zip(sums, self._most, strict=True)):
+                return group
+            try:
+                first = self._queue.get(block=not group)
+            except queue.Empty:
+                return group
+        if group:
+            self._queue.put(None)
+        return group
