@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -9,15 +10,16 @@ from typing import Any
 
 import structlog
 
+_encode = json.JSONEncoder(default=repr).encode  # made once: json.dumps makes one for each line
+
 
 def set_up(*, is_development: bool) -> None:
     """Once for each process, at its start. Nothing personal and no secret is ever handed to a logger."""
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(_to_json)
     if is_development:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
@@ -27,6 +29,10 @@ def set_up(*, is_development: bool) -> None:
         logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
+
+
+def _to_json(line: dict[str, Any], **_: Any) -> str:
+    return _encode(line)
 
 
 class _Lines:

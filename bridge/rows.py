@@ -29,8 +29,7 @@ _LAST_NUMBER = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
 def insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     """Insert rows, which all have the same columns."""
     if rows:
-        statement = _insert(table, connection.dialect.name, tuple(rows[0]))
-        connection.execute(statement, _bound(connection.dialect, table, rows))
+        _write(connection, table, _insert(table, connection.dialect.name, tuple(rows[0])), rows)
 
 
 def upsert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
@@ -38,8 +37,7 @@ def upsert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None
     if rows:
         keys = _keys(table)
         ordered = sorted(rows, key=lambda row: [row[key] for key in keys])
-        statement = _upsert(table, connection.dialect.name, tuple(rows[0]))
-        connection.execute(statement, _bound(connection.dialect, table, ordered))
+        _write(connection, table, _upsert(table, connection.dialect.name, tuple(rows[0])), ordered)
 
 
 def update(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
@@ -132,9 +130,38 @@ def _among_array(element: _Among, compiler: Any, **options: Any) -> str:
     return f"{column} = ANY ({values})"
 
 
-def _bound(dialect: Dialect, table: sa.Table, rows: Sequence[Row]) -> Any:
-    if dialect.name != "postgresql":
-        return rows
+def _write(connection: Connection, table: sa.Table, statement: Any, rows: Sequence[Row]) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(statement, _bound(connection.dialect, table, rows))
+    else:
+        text, columns = _prepared(statement, connection.dialect, tuple(rows[0]))
+        values = [
+            tuple(
+                to_db(row.get(name, else_)) if to_db else row.get(name, else_)
+                for name, to_db, else_ in columns
+            )
+            for row in rows
+        ]
+        connection.exec_driver_sql(text, values)
+
+
+@cache
+def _prepared(
+    statement: Any, dialect: Dialect, names: tuple[str, ...]
+) -> tuple[str, list[tuple[str, Callable[[Any], Any] | None, Any]]]:
+    """Its text, and for each placeholder: the column, what makes its values storable, its default.
+
+    SQLAlchemy would look for that anew for each value: a third of what storing a row costs.
+    """
+    compiled = statement.compile(dialect=dialect, column_keys=names)
+    columns = [statement.table.c[name] for name in compiled.positiontup]
+    return str(compiled), [
+        (one.name, one.type.dialect_impl(dialect).bind_processor(dialect), one.default and one.default.arg)
+        for one in columns
+    ]
+
+
+def _bound(dialect: Dialect, table: sa.Table, rows: Sequence[Row]) -> dict[str, str]:
     write = [(name, _writer(table, name, dialect)) for name in rows[0]]
     told = [{name: to_text(row[name]) if to_text else row[name] for name, to_text in write} for row in rows]
     return {"rows": json.dumps(told, default=str, separators=(",", ":"))}

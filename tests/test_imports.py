@@ -19,10 +19,11 @@ PARTS: dict[str, set[str]] = {
     "rate": set(),
     "log": set(),
     "rows": set(),
+    "groups": set(),
     "database": set(),
     "schema": EVERYBODY | {"database", "outbox"},
-    "outbox": EVERYBODY | {"database", "rows"},
-    "ledger": EVERYBODY | {"database", "rows"},
+    "outbox": EVERYBODY | {"database", "rows", "groups"},
+    "ledger": EVERYBODY | {"database", "rows", "groups"},
     "calendar": EVERYBODY | {"database", "rows"},
     "routes": EVERYBODY | {"calendar"},
     "rendering": EVERYBODY | {"database", "routes", "outbox", "ledger"},  # web's, and that of a worker's jobs
@@ -52,6 +53,8 @@ PACKAGES = {
     "flask": {"app", "web", "console", "sandbox"},
     "werkzeug": {"app", "web", "console", "sandbox", "cli"},
     "alembic": {"schema"},
+    "gevent": {"bridge.web.server"},
+    "gunicorn": {"bridge.web.server"},
     "sqlalchemy": {
         "rows",
         "database",

@@ -71,7 +71,12 @@ def parse_time(text: str, zone: Zone) -> datetime:
 
     Of a wall time that exists twice the first is taken; a date alone is its midnight.
     """
-    match = _TIME.fullmatch(text.strip())
+    return _parsed(text.strip(), zone)
+
+
+@lru_cache(maxsize=4096)  # a campaign says the same few times in all its requests
+def _parsed(text: str, zone: Zone) -> datetime:
+    match = _TIME.fullmatch(text)
     if match is None:
         raise InvalidValue(_unreadable(text, "time", TIME_EXAMPLE))
     year, month, day, hour, minute, second, fraction, offset = match.groups("0")
@@ -110,6 +115,7 @@ def at_wall_time(local: datetime, zone: Zone) -> datetime:
     return at
 
 
+@lru_cache(maxsize=4096)
 def is_doubled(at: datetime, zone: Zone) -> bool:
     """Whether the digits that leave exist twice on the Windows zone's clock, so that Rokt has to guess."""
     wall = at.astimezone(zone.windows_clock)

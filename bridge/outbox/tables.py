@@ -121,15 +121,13 @@ Index(
     sqlite_where=sa.text("is_head = 1 AND call_id IS NULL"),
 )
 Index("waiting_by_line", waiting.c.line, waiting.c.seq)
-_is_behind = sa.text(
-    "priority > 1 AND is_head AND call_id IS NULL"
-)  # what jobs have sent and did not leave yet
+# What jobs have sent and did not leave yet.
 Index(
     "waiting_behind",
     waiting.c.destination,
     waiting.c.due_at,
-    postgresql_where=_is_behind,
-    sqlite_where=_is_behind,
+    postgresql_where=sa.text("priority > 1 AND is_head AND call_id IS NULL"),
+    sqlite_where=sa.text("priority > 1 AND is_head = 1 AND call_id IS NULL"),
 )
 _is_claimed = waiting.c.call_id.is_not(None)
 Index("waiting_claimed", waiting.c.call_id, postgresql_where=_is_claimed, sqlite_where=_is_claimed)

@@ -88,6 +88,8 @@ def flag(name: str) -> bool:
 
 
 def _is_dry_run() -> bool:
+    if not request.query_string:
+        return False
     for name in request.args:
         if name != "dry_run" and nearest(name[:60], ("dry_run",), 1):
             raise InvalidPayload.of(FieldError(name_shown(name), "is not known; did you mean dry_run?"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from bridge.calendar.engine.faults import Refusal
@@ -22,6 +23,13 @@ def link(
     What the address has of its own, its query, its fragment and any utm_ that it names already, stays as it is.
     """
     address = as_text(value).strip()
+    named = {"source": source, "medium": medium, "campaign": campaign, "content": content, "term": term}
+    added = tuple((f"utm_{name}", as_text(text)) for name, text in named.items() if not is_blank(text))
+    return _with_counted(address, added)
+
+
+@lru_cache(maxsize=64)  # a campaign has few links, and all its requests make them
+def _with_counted(address: str, added: tuple[tuple[str, str], ...]) -> str:
     if len(address) > _LONGEST:
         raise Refusal(f"link: a web address has at most {_LONGEST:,} characters")
     if not _ADDRESS.fullmatch(address):
@@ -32,13 +40,8 @@ def link(
         kept = {key.lower() for key, _ in parse_qsl(parts.query, keep_blank_values=True, max_num_fields=200)}
     except ValueError as error:
         raise Refusal(f'link: "{address[:60]}" is not a web address: {error}') from error
-    given = {"source": source, "medium": medium, "campaign": campaign, "content": content, "term": term}
-    added = {
-        f"utm_{name}": as_text(text)
-        for name, text in given.items()
-        if not is_blank(text) and f"utm_{name}" not in kept
-    }
-    query = "&".join(filter(None, (parts.query.strip("&"), urlencode(added, quote_via=quote))))
+    more = urlencode([(name, text) for name, text in added if name not in kept], quote_via=quote)
+    query = "&".join(filter(None, (parts.query.strip("&"), more)))
     return urlunsplit(parts._replace(query=query))
 
 
