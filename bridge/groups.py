@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -39,7 +40,9 @@ class Groups(Generic[Asked, Answer]):
         answer: Callable[[Sequence[Asked]], Sequence[Answer | BaseException]],
         weigh: Callable[[Asked], tuple[int, ...]] = lambda asked: (1,),
         most: tuple[int, ...] = (1_000,),
+        rest: float = 0.0,
     ) -> None:
+        self._rest = rest
         self._name, self._answer, self._weigh, self._most = name, answer, weigh, most
         self._queue: queue.SimpleQueue[_Entry[Asked, Answer] | None] = queue.SimpleQueue()
         self._starting = threading.Lock()
@@ -77,7 +80,9 @@ class Groups(Generic[Asked, Answer]):
                 self._thread.start()
 
     def _run(self) -> None:
-        while group := self._next():
+        began_at = float("-inf")
+        while group := self._next(began_at + self._rest):
+            began_at = time.monotonic()
             try:
                 answers = self._answer([entry.asked for entry in group])
             except Exception as fault:  # noqa: BLE001  it is of those who asked
@@ -89,9 +94,11 @@ class Groups(Generic[Asked, Answer]):
                     entry.answer = answer
                 entry.is_done.set()
 
-    def _next(self) -> list[_Entry[Asked, Answer]]:
+    def _next(self, not_before: float) -> list[_Entry[Asked, Answer]]:
         """What queued meanwhile and is awaited still; empty: this closes."""
         first = self._queue.get()
+        if (rest := not_before - time.monotonic()) > 0:
+            time.sleep(rest)
         group: list[_Entry[Asked, Answer]] = []
         sums = [0] * len(self._most)
         while first is not None:

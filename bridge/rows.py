@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.ext.compiler import compiles
 
@@ -26,33 +26,58 @@ _NEXT_NUMBERS = sa.text(
 _LAST_NUMBER = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
 
 
-def insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+@dataclass(frozen=True, eq=False)
+class Insert:
     """Insert rows, which all have the same columns."""
-    if rows:
-        _write(connection, table, _insert(table, connection.dialect.name, tuple(rows[0])), rows)
+
+    table: sa.Table
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, eq=False)
+class Upsert(Insert):
+    """Insert rows, replacing those whose primary key is there; in the key's order, so that no two deadlock."""
+
+
+@dataclass(frozen=True, eq=False)
+class Update(Insert):
+    """Give the rows with these primary keys their values, each its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Delete(Insert):
+    """Delete the rows with these primary keys."""
+
+
+Shape = tuple[
+    type[Insert], sa.Table, tuple[str, ...]
+]  # of a change: its statement's text depends on nothing else
+
+
+def write(connection: Connection, *changes: Insert) -> None:
+    """Make these changes, none of which may touch a row of another: in PostgreSQL by one statement."""
+    wanted = [change for change in changes if change.rows]
+    if connection.dialect.name != "postgresql":
+        for change in wanted:
+            _one_by_one(connection, change)
+    elif wanted:
+        bound: dict[str, Any] = {}
+        for number, change in enumerate(wanted):
+            bound |= _bound(connection.dialect, change, number)
+        shapes = tuple((type(change), change.table, tuple(change.rows[0])) for change in wanted)
+        connection.execute(_together(shapes), bound)
+
+
+def insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    write(connection, Insert(table, rows))
 
 
 def upsert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
-    """Insert rows, replacing those whose primary key is there; in the key's order, so that no two deadlock."""
-    if rows:
-        keys = _keys(table)
-        ordered = sorted(rows, key=lambda row: [row[key] for key in keys])
-        _write(connection, table, _upsert(table, connection.dialect.name, tuple(rows[0])), ordered)
+    write(connection, Upsert(table, rows))
 
 
 def update(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
-    """Give the rows with these primary keys their values, each its own."""
-    if not rows:
-        return
-    names, dialect = tuple(rows[0]), connection.dialect
-    if dialect.name == "postgresql":
-        [key] = _keys(table)
-        connection.execute(
-            _update_from(table, names), _bound(dialect, table, rows) | {"keys": [row[key] for row in rows]}
-        )
-    else:
-        its = [{f"its_{name}": row[name] for name in names} for row in rows]
-        connection.execute(_update(table, names), its)
+    write(connection, Update(table, rows))
 
 
 def draw(connection: Connection, table: sa.Table, count: int) -> list[int]:
@@ -130,41 +155,56 @@ def _among_array(element: _Among, compiler: Any, **options: Any) -> str:
     return f"{column} = ANY ({values})"
 
 
-def _write(connection: Connection, table: sa.Table, statement: Any, rows: Sequence[Row]) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(statement, _bound(connection.dialect, table, rows))
-    else:
-        text, columns = _prepared(statement, connection.dialect, tuple(rows[0]))
-        values = [
-            tuple(
-                to_db(row.get(name, else_)) if to_db else row.get(name, else_)
-                for name, to_db, else_ in columns
-            )
-            for row in rows
-        ]
-        connection.exec_driver_sql(text, values)
+def _one_by_one(connection: Connection, change: Insert) -> None:
+    text, columns = _prepared((type(change), change.table, tuple(change.rows[0])))
+    values = [
+        tuple(
+            to_db(row.get(name, else_)) if to_db else row.get(name, else_) for name, to_db, else_ in columns
+        )
+        for row in change.rows
+    ]
+    connection.exec_driver_sql(text, values)
 
 
 @cache
-def _prepared(
-    statement: Any, dialect: Dialect, names: tuple[str, ...]
-) -> tuple[str, list[tuple[str, Callable[[Any], Any] | None, Any]]]:
-    """Its text, and for each placeholder: the column, what makes its values storable, its default.
+def _prepared(shape: Shape) -> tuple[str, list[tuple[str, Callable[[Any], Any] | None, Any]]]:
+    """Its text for SQLite, and for each placeholder: the column, what makes its values storable, its default.
 
     SQLAlchemy would look for that anew for each value: a third of what storing a row costs.
     """
+    kind, table, names = shape
+    dialect, keys = sqlite.dialect(paramstyle="qmark"), _keys(table)
+    its_row = [table.c[key] == sa.bindparam(f"its_{key}", type_=table.c[key].type) for key in keys]
+    statement: Any
+    if kind is Update:
+        statement = sa.update(table).where(*its_row)
+        names = tuple(name for name in names if name not in keys)
+    elif kind is Delete:
+        statement = sa.delete(table).where(*its_row)
+    else:
+        statement = _insert(sqlite.insert(table), table, names, is_upsert=kind is Upsert)
     compiled = statement.compile(dialect=dialect, column_keys=names)
-    columns = [statement.table.c[name] for name in compiled.positiontup]
+    columns = [table.c[name.removeprefix("its_")] for name in compiled.positiontup]
     return str(compiled), [
         (one.name, one.type.dialect_impl(dialect).bind_processor(dialect), one.default and one.default.arg)
         for one in columns
     ]
 
 
-def _bound(dialect: Dialect, table: sa.Table, rows: Sequence[Row]) -> dict[str, str]:
-    write = [(name, _writer(table, name, dialect)) for name in rows[0]]
-    told = [{name: to_text(row[name]) if to_text else row[name] for name, to_text in write} for row in rows]
-    return {"rows": json.dumps(told, default=str, separators=(",", ":"))}
+def _bound(dialect: Dialect, change: Insert, number: int) -> dict[str, Any]:
+    rows, [*keys] = change.rows, _keys(change.table)
+    if isinstance(change, Upsert):
+        rows = sorted(rows, key=lambda row: [row[key] for key in keys])
+    bound: dict[str, Any] = {}
+    if isinstance(change, Update | Delete):
+        bound[f"keys{number}"] = [row[keys[0]] for row in rows]
+    if not isinstance(change, Delete):
+        to_write = [(name, _writer(change.table, name, dialect)) for name in rows[0]]
+        told = [
+            {name: to_text(row[name]) if to_text else row[name] for name, to_text in to_write} for row in rows
+        ]
+        bound[f"rows{number}"] = json.dumps(told, default=str, separators=(",", ":"))
+    return bound
 
 
 @cache
@@ -175,44 +215,53 @@ def _writer(table: sa.Table, name: str, dialect: Dialect) -> Callable[[Any], Any
     return lambda value: kind.process_bind_param(value, dialect)
 
 
-def _recordset(table: sa.Table, names: tuple[str, ...]) -> Any:
-    rows = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON))
+@cache
+def _together(shapes: tuple[Shape, ...]) -> Any:
+    """One statement for changes of these tables and columns."""
+    statements = [_of_rows(*one, number) for number, one in enumerate(shapes)]
+    if len(statements) == 1:
+        return statements[0]
+    parts = (statement.cte(f"change{number}") for number, statement in enumerate(statements))
+    return sa.select(sa.literal_column("1")).add_cte(*parts)
+
+
+def _of_rows(kind: type[Insert], table: sa.Table, names: tuple[str, ...], number: int) -> Any:
+    if kind is Delete or kind is Update:
+        [key] = _keys(table)
+        mine = among(table.c[key], f"keys{number}")
+        if kind is Delete:
+            return sa.delete(table).where(mine)
+        given = _recordset(table, names, number)
+        # The keys once more: a join alone reads the whole table while statistics say that there is nothing in it.
+        changed = {name: given.c[name] for name in names if name != key}
+        return sa.update(table).where(table.c[key] == given.c[key], mine).values(changed)
+    given = _recordset(table, names, number)
+    defaults = [one for one in table.c if one.default is not None and one.name not in names]
+    columns = [*(given.c[name] for name in names), *(_literal(one) for one in defaults)]
+    all_names = [*names, *(one.name for one in defaults)]
+    statement = postgresql.insert(table).from_select(all_names, sa.select(*columns), include_defaults=False)
+    return _insert(statement, table, names, is_upsert=kind is Upsert)
+
+
+def _literal(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """A column's default in the statement's text: what SQLAlchemy binds by itself is lost within another."""
+    return sa.bindparam(None, column.default.arg, type_=column.type, literal_execute=True)  # type: ignore[union-attr]
+
+
+def _recordset(table: sa.Table, names: tuple[str, ...], number: int) -> Any:
+    rows = sa.func.json_to_recordset(sa.cast(sa.bindparam(f"rows{number}", type_=sa.Text), sa.JSON))
     columns = [sa.column(name, table.c[name].type) for name in names]
-    return rows.table_valued(*columns, name="given").render_derived(with_types=True)
+    return rows.table_valued(*columns, name=f"given{number}").render_derived(with_types=True)
 
 
-@cache
-def _insert(table: sa.Table, dialect: str, names: tuple[str, ...]) -> Any:
-    statement = (postgresql_insert if dialect == "postgresql" else sqlite_insert)(table)
-    if dialect != "postgresql":
+def _insert(statement: Any, table: sa.Table, names: tuple[str, ...], *, is_upsert: bool) -> Any:
+    if not is_upsert:
         return statement
-    given = _recordset(table, names)
-    return statement.from_select(list(names), sa.select(*(given.c[name] for name in names)))
-
-
-@cache
-def _upsert(table: sa.Table, dialect: str, names: tuple[str, ...]) -> Any:
-    statement, keys = _insert(table, dialect, names), _keys(table)
+    keys = _keys(table)
     changed: dict[str, Any] = {name: statement.excluded[name] for name in names if name not in keys}
     if not changed:
         return statement.on_conflict_do_nothing()
     return statement.on_conflict_do_update(index_elements=keys, set_=changed)
-
-
-@cache
-def _update(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
-    keys = _keys(table)
-    its_row = (table.c[key] == sa.bindparam(f"its_{key}") for key in keys)
-    changed: dict[str, Any] = {name: sa.bindparam(f"its_{name}") for name in names if name not in keys}
-    return sa.update(table).where(*its_row).values(changed)
-
-
-@cache
-def _update_from(table: sa.Table, names: tuple[str, ...]) -> sa.Update:
-    given, [key] = _recordset(table, names), _keys(table)
-    # The keys once more: a join alone reads the whole table while statistics say that there is nothing in it.
-    its_row = (table.c[key] == given.c[key], among(table.c[key], "keys"))
-    return sa.update(table).where(*its_row).values({name: given.c[name] for name in names if name != key})
 
 
 def _keys(table: sa.Table) -> list[str]:

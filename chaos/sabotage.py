@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
-from bridge.database import Database, clock
+from bridge.database import Database
 from bridge.outbox import enqueue, upkeep
 from bridge.outbox.tables import messages
 from bridge.worker import Worker
@@ -21,7 +21,7 @@ def answer_before_commit() -> None:
     def answers_first(self: enqueue.Inbox, group: Sequence[enqueue.Request]) -> list[enqueue.Accepted]:
         transaction = self._database.write()
         connection = transaction.__enter__()
-        answers = enqueue.store(connection, group, clock(connection))
+        answers = enqueue.store(connection, group)
         threading.Thread(target=commit_late, args=[transaction]).start()
         return answers
 

@@ -6,17 +6,18 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.database import UNAVAILABLE, Database, clock
+from bridge.database import UNAVAILABLE, Database
 from bridge.errors import DatabaseUnavailable
 from bridge.groups import Groups, TookTooLong
 from bridge.message import Json, NewMessage, State
 from bridge.outbox.lines import LIVE, rise
 from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
-from bridge.rows import among, draw, insert, upsert
+from bridge.rows import Insert, Upsert, among, draw, write
 
 GROUP_ROWS = 64
 GROUP_BYTES = 4 * 1024 * 1024
@@ -24,16 +25,36 @@ CALLER_WAITS = 5.0  # seconds
 REPEAT_KNOWN_FOR = timedelta(days=7)
 SAME_AGAIN_WITHIN = timedelta(hours=1)
 
-_REPEATS = sa.select(repeats.c.key, repeats.c.ids).where(
-    among(repeats.c.key, "keys"), repeats.c.expires_at > sa.bindparam("now")
+
+def _told(kind: str, table: sa.Table, **columns: sa.Column[Any]) -> sa.Select[Any]:
+    """What one table knows, in the columns that all share."""
+    shared = (
+        repeats.c.key,
+        latest.c.subject,
+        latest.c.ids,
+        *latest.c["digest", "accepted_at", "as_of", "content"],
+    )
+    its = (columns.get(one.name, sa.cast(sa.null(), one.type)).label(one.name) for one in shared)
+    priority = columns.get("priority", sa.cast(sa.null(), waiting.c.priority.type)).label("priority")
+    return sa.select(sa.literal_column(f"'{kind}'").label("kind"), *its, priority)
+
+
+# All that is asked about a group's keys, at once: each statement of PostgreSQL is a journey.
+_KNOWN = sa.union_all(
+    # By the key alone: with the time PostgreSQL may go by its index, and read all that is kept.
+    _told("repeat", repeats, key=repeats.c.key, ids=repeats.c.ids, accepted_at=repeats.c.expires_at).where(
+        among(repeats.c.key, "keys")
+    ),
+    _told("latest", latest, **{c.name: c for c in latest.c if c.name != "keep_until"}).where(
+        among(latest.c.subject, "subjects")
+    ),
+    _told("head", waiting, subject=waiting.c.line, priority=waiting.c.priority).where(
+        among(waiting.c.line, "lines"), waiting.c.is_head
+    ),
 )
-_LATEST = sa.select(latest).where(among(latest.c.subject, "subjects"))
 # By the id alone: SQLite would read all that ever died, by the index on states.
 _DEAD = sa.select(messages.c.id).where(
     among(messages.c.id, "ids"), sa.func.coalesce(messages.c.state, "") == State.DEAD
-)
-_HEADS = sa.select(waiting.c.line, waiting.c.priority).where(
-    among(waiting.c.line, "lines"), waiting.c.is_head
 )
 
 
@@ -80,7 +101,7 @@ class Inbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._groups = Groups("inbox", self._store, _weight, (GROUP_ROWS, GROUP_BYTES))
+        self._groups = Groups("inbox", self._store, _weight, (GROUP_ROWS, GROUP_BYTES), rest=0.01)
 
     def accept(self, request: Request) -> Accepted:
         """Store a request; returns after its commit.
@@ -102,7 +123,7 @@ class Inbox:
     def _store(self, group: Sequence[Request]) -> Sequence[Accepted | BaseException]:
         try:
             with self._database.write() as connection:
-                return store(connection, group, clock(connection))
+                return store(connection, group)
         except UNAVAILABLE:
             raise
         except Exception:
@@ -122,13 +143,13 @@ def _weight(request: Request) -> tuple[int, int]:
     return len(request.messages), request.size
 
 
-def store(connection: Connection, requests: Sequence[Request], now: datetime) -> list[Accepted]:
-    """Store a group of requests in one transaction, in their order; one answer for each."""
+def store(connection: Connection, requests: Sequence[Request], now: datetime | None = None) -> list[Accepted]:
+    """Store a group of requests in one transaction, in their order; one answer for each. `now`: the database's."""
     subjects = {r.subject.key for r in requests if r.subject}
     lines = {line_of(m) for r in requests for m in r.messages if m.line and m.state == State.ACCEPTED}
     again = {key_of("repeat", r.repeat_key) for r in requests if r.repeat_key}
-    lock_keys(connection, subjects | lines | again)
-    known = _Known(connection, requests, subjects, lines, now)
+    told = lock_keys(connection, subjects | lines | again)
+    known = _Known(connection, requests, subjects, lines, now or told)
     answers = [known.take(request) for request in requests]
     known.write(connection)
     return answers
@@ -156,22 +177,23 @@ class _Known:
         now: datetime,
     ) -> None:
         self._now = now
-        keys = {r.repeat_key for r in requests if r.repeat_key}
         self._repeats: dict[str, list[str]] = {}
-        if keys:
-            found = connection.execute(_REPEATS, {"keys": list(keys), "now": now})
-            self._repeats = {row.key: row.ids for row in found}
         self._latest: dict[int, dict[str, object]] = {}
-        if subjects:
-            found = connection.execute(_LATEST, {"subjects": list(subjects)})
-            self._latest = {row.subject: dict(row._mapping) for row in found}
-        self._dead = self._dead_among(connection, requests)
         self._lines: set[int] = set()
         self._behind: set[int] = set()  # lines in which only what jobs sent again waits
-        if lines:
-            heads = connection.execute(_HEADS, {"lines": list(lines)}).all()
-            self._lines = {head.line for head in heads}
-            self._behind = {head.line for head in heads if head.priority > LIVE}
+        keys = [r.repeat_key for r in requests if r.repeat_key]
+        asked = {"keys": keys, "subjects": list(subjects), "lines": list(lines)}
+        for row in connection.execute(_KNOWN, asked) if keys or subjects or lines else ():
+            if row.kind == "repeat":
+                if row.accepted_at > now:  # until when it is known
+                    self._repeats[row.key] = row.ids
+            elif row.kind == "latest":
+                self._latest[row.subject] = dict(row._mapping)
+            else:
+                self._lines.add(row.subject)
+                if row.priority > LIVE:
+                    self._behind.add(row.subject)
+        self._dead = self._dead_among(connection, requests)
         self._rows: list[dict[str, object]] = []
         self._bodies: list[dict[str, object]] = []
         self._new_repeats: list[dict[str, object]] = []
@@ -257,18 +279,20 @@ class _Known:
         return message_id
 
     def write(self, connection: Connection) -> None:
-        if self._rows:
-            # The database draws the order, inside this transaction and under the keys' locks.
-            order = draw(connection, messages, len(self._rows))
-            stored = list(zip(order, self._rows, self._bodies, strict=True))
-            insert(connection, messages, [{"seq": seq, **row} for seq, row, _ in stored])
-            insert(connection, bodies, [{"seq": seq, **body} for seq, _, body in stored])
-            queued = [self._wait(seq, row) for seq, row, _ in stored if row["state"] == State.ACCEPTED]
-            insert(connection, waiting, queued)
-            if self._behind:
-                rise(connection, self._behind & {row["line"] for row in queued})
-        upsert(connection, repeats, self._new_repeats)
-        upsert(connection, latest, list(self._new_latest.values()))
+        # The database draws the order, inside this transaction and under the keys' locks.
+        order = draw(connection, messages, len(self._rows)) if self._rows else []
+        stored = list(zip(order, self._rows, self._bodies, strict=True))
+        queued = [self._wait(seq, row) for seq, row, _ in stored if row["state"] == State.ACCEPTED]
+        write(
+            connection,
+            Insert(messages, [{"seq": seq, **row} for seq, row, _ in stored]),
+            Insert(bodies, [{"seq": seq, **body} for seq, _, body in stored]),
+            Insert(waiting, queued),
+            Upsert(repeats, self._new_repeats),
+            Upsert(latest, list(self._new_latest.values())),
+        )
+        if self._behind:
+            rise(connection, self._behind & {row["line"] for row in queued})
 
     def _wait(self, seq: int, row: dict[str, object]) -> dict[str, object]:
         line = row["line"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import (
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from bridge.database import JsonText, UtcDateTime, Words, metadata
+from bridge.database import JsonText, UtcDateTime, Words, clock, metadata
 
 Order = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER PRIMARY KEY by itself
 
@@ -251,15 +252,19 @@ def key_of(*parts: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), signed=True)
 
 
-# unnest keeps the array's order, and the function is called row by row in it.
-_LOCK = sa.text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
+# unnest keeps the array's order, and the functions are called row by row in it.
+_LOCK = sa.text(
+    "SELECT pg_advisory_xact_lock(key), clock_timestamp() AS now FROM unnest(CAST(:keys AS bigint[])) AS key"
+).columns(now=UtcDateTime)
 
 
-def lock_keys(connection: Connection, keys: Iterable[int]) -> None:
+def lock_keys(connection: Connection, keys: Iterable[int]) -> datetime:
     """Hold these keys until the transaction ends, sorted so that no two transactions wait for each other.
 
-    SQLite has one writer at a time and needs none.
+    Returns the database's time. SQLite has one writer at a time and needs no locks.
     """
     wanted = sorted(set(keys))
-    if wanted and connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"keys": wanted})
+    if not wanted or connection.dialect.name != "postgresql":
+        return clock(connection)
+    now: datetime = connection.execute(_LOCK, {"keys": wanted}).all()[-1].now
+    return now
