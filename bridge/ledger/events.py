@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.ledger.tables import calendar_events, calendar_holders
 from bridge.message import Json
-from bridge.rows import among, upsert
+from bridge.rows import Upsert, among, write
 
 Place = tuple[str, str]  # account code, Rokt's eventId
 
@@ -24,13 +24,22 @@ _ACCOUNTS_OF = (
 )
 
 
-def _about(table: sa.Table) -> sa.Select[Any]:
-    return sa.select(table).where(
+def _about(table: sa.Table, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    return sa.select(table.c.account_code, table.c.rokt_event_id, *columns).where(
         among(table.c.account_code, "accounts"), among(table.c.rokt_event_id, "events")
     )
 
 
-_HOLDERS, _EVENTS = _about(calendar_holders), _about(calendar_events)
+def _no(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    return sa.cast(sa.null(), column.type).label(column.name)
+
+
+_OF_EVENTS = calendar_events.c["content", "is_certain", "unsent"]
+_HOLDER = calendar_holders.c.subscription_id
+_ABOUT = sa.union_all(  # at once: each statement of PostgreSQL is a journey
+    _about(calendar_holders, _HOLDER, *(_no(column) for column in _OF_EVENTS)),
+    _about(calendar_events, _no(_HOLDER), *_OF_EVENTS),
+)
 
 
 @dataclass(frozen=True)
@@ -65,20 +74,26 @@ class Change:
 
 def standings(connection: Connection, places: Iterable[Place]) -> dict[Place, Standing]:
     """The standing of each place; one that was never seen has an empty one."""
-    wanted = sorted(set(places))
+    wanted = set(places)
     if not wanted:
         return {}
+    accounts, its_events = zip(*sorted(wanted), strict=True)
+    about = {"accounts": sorted(set(accounts)), "events": list(its_events)}
     holders: dict[Place, set[str]] = {}
-    about = {"accounts": sorted({account for account, _ in wanted}), "events": [event for _, event in wanted]}
-    for row in connection.execute(_HOLDERS, about):
-        holders.setdefault((row.account_code, row.rokt_event_id), set()).add(row.subscription_id)
-    found = {place: Standing() for place in wanted}
-    for row in connection.execute(_EVENTS, about):
+    stored = {}
+    for row in connection.execute(_ABOUT, about):
         place = (row.account_code, row.rokt_event_id)
-        if place not in found:  # one account's event and another's account
-            continue
-        found[place] = Standing(row.content, row.is_certain, frozenset(holders.get(place, ())), row.unsent)
-    return found
+        if row.subscription_id is None:
+            stored[place] = row
+        else:
+            holders.setdefault(place, set()).add(row.subscription_id)
+    standings = dict.fromkeys(wanted, Standing())
+    for place in wanted & stored.keys():  # one account's event and another's account were found too
+        row = stored[place]
+        standings[place] = Standing(
+            row.content, row.is_certain, frozenset(holders.get(place, ())), row.unsent
+        )
+    return standings
 
 
 def accounts_of(connection: Connection, subscription_ids: Iterable[str]) -> dict[str, str]:
@@ -103,7 +118,6 @@ def record(
         connection.execute(sa.delete(calendar_holders).where(_at(calendar_holders, gone)))
         connection.execute(sa.delete(calendar_events).where(_at(calendar_events, gone)))
     kept = [(change, change.standing) for change in changes if change.standing is not None]
-    upsert(connection, calendar_events, [_row(change, standing, now) for change, standing in kept])
     gained: list[dict[str, str]] = []
     for change, standing in kept:
         was = before.get(change.place, Standing()).holders
@@ -111,7 +125,8 @@ def record(
         if lost := was - standing.holders:
             its = sa.and_(_at(calendar_holders, [change.place]), calendar_holders.c.subscription_id.in_(lost))
             connection.execute(sa.delete(calendar_holders).where(its))
-    upsert(connection, calendar_holders, gained)
+    rows = [_row(change, standing, now) for change, standing in kept]
+    write(connection, Upsert(calendar_events, rows), Upsert(calendar_holders, gained))
 
 
 def doubt(connection: Connection, *places: Place) -> None:

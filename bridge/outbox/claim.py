@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from bridge.message import Message
 from bridge.outbox.lines import read
 from bridge.outbox.tables import calls, waiting
-from bridge.rows import insert, update
+from bridge.rows import Insert, Update, write
 
 MOST_BROUGHT_FORWARD = 1000
 MOST_MERGED = 100  # lanes of one read; SQLite takes 500 in one statement
@@ -200,6 +200,9 @@ def _call(
 ) -> list[Call]:
     claimed = [Call(str(uuid.uuid4()), message) for message in read(connection, due)]
     its_call = {"worker_id": worker_id, "destination": destination, "started_at": now}
-    insert(connection, calls, [{"id": one.id, **its_call} for one in claimed])
-    update(connection, waiting, [{"seq": one.message.seq, "call_id": one.id} for one in claimed])
+    write(
+        connection,
+        Insert(calls, [{"id": one.id, **its_call} for one in claimed]),
+        Update(waiting, [{"seq": one.message.seq, "call_id": one.id} for one in claimed]),
+    )
     return claimed

@@ -110,10 +110,10 @@ def leave(connection: Connection, gone: Sequence[Message]) -> list[tuple[int, in
     if not gone:
         return []
     connection.execute(_LEAVE, {"seqs": [m.seq for m in gone]})
-    return _promote(connection, {m.line for m in gone})
+    return promote(connection, {m.line for m in gone})
 
 
-def _promote(connection: Connection, lines: set[int]) -> list[tuple[int, int]]:
+def promote(connection: Connection, lines: set[int]) -> list[tuple[int, int]]:
     """Make the first of each line that has no head its head."""
     rows = connection.execute(_FIRST_AND_HEAD, {"lines": sorted(lines)})
     promoted = [(row.first, row.line) for row in rows if row.first is not None and row.head is None]

@@ -12,16 +12,15 @@ from sqlalchemy.engine import Connection
 
 from bridge.message import Delivered, Message, Outcome, Rejected, Retry, Skipped, State, Uncertain
 from bridge.outbox.claim import Call
-from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, leave, read
+from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, leave, promote, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting
-from bridge.rows import among, insert, update
+from bridge.rows import Delete, Insert, Update, among, write
 
 ANSWER_KEPT = 2000  # characters of the upstream's answer that stay with an attempt
 BACK_OFF_FIRST = 1.0  # seconds
 BACK_OFF_MOST = 15 * 60.0
 
 _STILL_OURS = sa.select(waiting.c.call_id).where(among(waiting.c.call_id, "ids")).with_for_update()
-_END_CALLS = sa.delete(calls).where(among(calls.c.id, "ids"))
 
 
 @dataclass(frozen=True)
@@ -55,19 +54,23 @@ def settle(
     failed = [r.call.message for r in kept if isinstance(r.outcome, Retry | Uncertain)]
     shut = {message.seq: shut_for(message) for message in failed}
     endings = [(r, ending_of(r, now, retry_for, shut.get(r.call.message.seq, 0.0))) for r in kept]
-    _write_attempts(connection, kept, now)
-    _write_messages(connection, endings, now, shut)
-    final = [(r, state) for r, (state, _due_at, _reason) in endings if _due_at is None]
-    promoted = leave(connection, [r.call.message for r, _ in final])
-    in_place = {r.call.message.line: r.call.message.seq for r, state in final if state in IN_PLACE}
-    _supersede(connection, promoted, in_place, now)
+    final = [(r, state) for r, (state, due_at, _reason) in endings if due_at is None]
     again = [
         {"seq": r.call.message.seq, "call_id": None, "due_at": due}
         for r, (_, due, _) in endings
         if due is not None
     ]
-    update(connection, waiting, again)
-    connection.execute(_END_CALLS, {"ids": [r.call.id for r in results]})
+    write(
+        connection,
+        Insert(attempts, _attempts(kept, now)),
+        Update(messages, _endings(endings, now, shut)),
+        Update(waiting, again),
+        Delete(waiting, [{"seq": r.call.message.seq} for r, _ in final]),
+        Delete(calls, [{"id": r.call.id} for r in results]),
+    )
+    promoted = promote(connection, {r.call.message.line for r, _ in final})
+    in_place = {r.call.message.line: r.call.message.seq for r, state in final if state in IN_PLACE}
+    _supersede(connection, promoted, in_place, now)
     return Settled(tuple(final), tuple(r for r in results if r.call.id not in ours))
 
 
@@ -109,8 +112,8 @@ def _fence(connection: Connection, results: Sequence[Result]) -> set[str]:
     return set(connection.scalars(_STILL_OURS, {"ids": [r.call.id for r in results]}))
 
 
-def _write_attempts(connection: Connection, results: Sequence[Result], now: datetime) -> None:
-    rows = [
+def _attempts(results: Sequence[Result], now: datetime) -> list[dict[str, object]]:
+    return [
         {
             "seq": r.call.message.seq,
             "at": now - timedelta(milliseconds=o.ms),
@@ -121,16 +124,14 @@ def _write_attempts(connection: Connection, results: Sequence[Result], now: date
         for r in results
         if not isinstance(o := r.outcome, Skipped) and not (isinstance(o, Rejected) and o.status is None)
     ]
-    insert(connection, attempts, rows)
 
 
-def _write_messages(
-    connection: Connection,
+def _endings(
     endings: Sequence[tuple[Result, tuple[State, datetime | None, str | None]]],
     now: datetime,
     shut: Mapping[int, float],
-) -> None:
-    rows = []
+) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
     for result, (state, due_at, reason) in endings:
         message, outcome = result.call.message, result.outcome
         has_failed = isinstance(outcome, Retry | Uncertain)
@@ -150,7 +151,7 @@ def _write_messages(
                 "progress": dict(message.progress) | dict(progress or {}) or None,
             }
         )
-    update(connection, messages, rows)
+    return rows
 
 
 def _supersede(

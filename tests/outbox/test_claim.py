@@ -155,7 +155,12 @@ def told(connection: Connection) -> Iterator[list[tuple[str, Any]]]:
     reads: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, text: str, parameters: Any, *_: Any) -> None:
-        if waiting.name in text and text.startswith(("SELECT", "WITH")) and "messages" not in text:
+        if (
+            waiting.name in text
+            and text.startswith(("SELECT", "WITH"))
+            and "INSERT" not in text
+            and "messages" not in text
+        ):
             reads.append((text, parameters))
 
     sa.event.listen(connection, "before_cursor_execute", note)
