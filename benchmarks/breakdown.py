@@ -1,28 +1,34 @@
 """What each part of accepting one webhook costs: the real functions under stopwatches.
 
-A request goes through the WSGI application as gunicorn hands it over, from as many threads. What gunicorn itself
-costs is the CPU time of the real web process less what is measured here.
+A request goes through the WSGI application as gunicorn hands it over, from greenlets. What gunicorn itself costs is
+the CPU time of the real web process less what is measured here.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":
+    from gevent import monkey
+
+    monkey.patch_all()  # as gunicorn.conf.py does
 
 import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from gevent.pool import Pool
 
 from benchmarks import bare, databases, processes, stopwatch, webhook
 from benchmarks.report import Table
 from benchmarks.stopwatch import Stopwatches
+from bridge import groups
 from bridge.app import create_app
 from bridge.calendar import templates
 from bridge.calendar.engine import Template
 from bridge.outbox import enqueue
 from bridge.settings import Settings
 from bridge.web import guard, hooks, intake
-from bridge.web.parts import THREADS
 
 FLASK = "Flask, routing, request id"
 ACCEPTING = (
@@ -35,16 +41,17 @@ ACCEPTING = (
     (intake, "plan", "plan: accounts, event, expiry"),
     (intake, "_request", "repeat key, digest"),
     (enqueue.Inbox, "accept", "hand over to the writer, wait"),
-    (enqueue.Inbox, "_next_group", "writer: wait for a group"),
+    (groups.Groups, "_next", "writer, look-up: wait for a group"),
     (enqueue.Inbox, "_store", "writer: begin, commit, wake"),
     (enqueue, "store", "writer: statements"),
     (intake, "_answer", "answer"),
 )
 LOGGED = "log line"
+AT_A_TIME = 64  # connections of the real measure
 BARE = "bare"
 NOTE = (
-    "CPU time of the thread at work, and in brackets the time that passed meanwhile: waiting for a turn, for a lock, "
-    "for the commit that a request shares with its group. The first line is the CPU time of the real web process "
+    "CPU time of the greenlet at work, and in brackets the time that passed meanwhile: waiting for its turn, for the "
+    "commit that a request shares with its group. The first line is the CPU time of the real web process "
     "less the parts, which were measured without gunicorn."
 )
 
@@ -63,16 +70,17 @@ def table(names: Sequence[str], requests: int, cpu: Mapping[str, float]) -> Tabl
 
 
 def main(requests: int, *, is_bare: bool) -> None:
-    watches = Stopwatches()
+    watches = Stopwatches(stopwatch.of_greenlets())
     with stopwatch.as_in_production():
         if is_bare:
             _drive(watches.around(FLASK, bare.app.wsgi_app), watches, requests)
         else:
-            app = create_app(Settings.from_env(os.environ, is_web=True))
             with watches.on([*ACCEPTING, (intake.log, "info", LOGGED)]):
+                app = create_app(Settings.from_env(os.environ, is_web=True))
                 _drive(watches.around(FLASK, app.wsgi_app), watches, requests)
                 parts = app.extensions["bridge"]
                 parts.inbox.close()
+                parts.accounts.close()
                 parts.database.close()
     print(watches.told([FLASK, *dict.fromkeys(part for _, _, part in ACCEPTING), LOGGED], requests))
 
@@ -108,10 +116,10 @@ def _drive(application: Callable[..., Any], watches: Stopwatches, requests: int)
             pass
         answer.close()
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(send, range(10**9, 10**9 + requests // 10)))
-        watches.forget()
-        list(pool.map(send, range(requests)))
+    pool = Pool(AT_A_TIME)
+    pool.map(send, range(10**9, 10**9 + requests // 10))
+    watches.forget()
+    pool.map(send, range(requests))
     if wrong := [status for status in statuses if not status.startswith("202")]:
         raise RuntimeError(f"{len(wrong)} answers were not 202, such as {wrong[0]}")
 

@@ -16,7 +16,6 @@ import psutil
 
 from benchmarks.extent import Extent
 from benchmarks.report import Table
-from bridge.web.parts import THREADS
 
 SYNCS = 200
 
@@ -33,10 +32,13 @@ def described(postgresql: str, extent: Extent) -> Table:
         ("write of 4 KiB with fsync", "{:.2f} ms (median), {:.2f} ms (99 %)".format(*_fsync_ms())),
         ("system", f"{platform.system()} {platform.release()}"),
         ("Python", platform.python_version()),
-        ("Flask, gunicorn, requests", ", ".join(version(name) for name in ("flask", "gunicorn", "requests"))),
+        (
+            "Flask, gunicorn, gevent, requests",
+            ", ".join(map(version, ("flask", "gunicorn", "gevent", "requests"))),
+        ),
         (
             "web process",
-            f"gunicorn, WEB_CONCURRENCY={os.environ.get('WEB_CONCURRENCY', '1')}, {THREADS} threads",
+            f"gunicorn, WEB_CONCURRENCY={os.environ.get('WEB_CONCURRENCY', '1')}, greenlets",
         ),
         ("SQLite", sqlite3.sqlite_version),
         ("PostgreSQL", postgresql),

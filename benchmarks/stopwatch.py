@@ -14,6 +14,8 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
+from greenlet import getcurrent, greenlet, settrace
+
 from benchmarks import processes
 
 # An object, the name of its function, the part that this function is counted for.
@@ -27,9 +29,13 @@ class Spent:
 
 
 class Stopwatches:
-    """Time by part, each part's own. Threads count for themselves and are added up at the end."""
+    """Time by part, each part's own. Threads count for themselves and are added up at the end.
 
-    def __init__(self) -> None:
+    `cpu`: the CPU time of whoever runs, in seconds.
+    """
+
+    def __init__(self, cpu: Callable[[], float] = time.thread_time) -> None:
+        self._cpu = cpu
         self._all: list[dict[str, Spent]] = []
         self._here = threading.local()
 
@@ -37,11 +43,11 @@ class Stopwatches:
         def timed(*args: Any, **kwargs: Any) -> Any:
             spent, running = self._of_thread()
             running.append([0.0, 0.0])
-            wall, cpu = time.perf_counter(), time.thread_time()
+            wall, cpu = time.perf_counter(), self._cpu()
             try:
                 return function(*args, **kwargs)
             finally:
-                cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
+                cpu, wall = self._cpu() - cpu, time.perf_counter() - wall
                 inner_cpu, inner_wall = running.pop()
                 spent[part].cpu += cpu - inner_cpu
                 spent[part].wall += wall - inner_wall
@@ -88,9 +94,27 @@ class Stopwatches:
         return self._here.spent, self._here.running
 
 
+def of_greenlets() -> Callable[[], float]:
+    """The CPU time of the greenlet that runs: that of its thread without what others had of it."""
+    spent: dict[int, float] = defaultdict(float)
+    last = time.thread_time()
+
+    def switched(_event: str, pair: tuple[greenlet, greenlet]) -> None:
+        nonlocal last
+        now = time.thread_time()
+        spent[id(pair[0])] += now - last
+        last = now
+
+    def cpu() -> float:
+        return spent[id(getcurrent())] + time.thread_time() - last
+
+    settrace(switched)
+    return cpu
+
+
 @contextmanager
 def as_in_production() -> Iterator[None]:
-    """The interpreter as gunicorn.conf.py and the worker set it up; logs are made and thrown away."""
+    """The interpreter as the worker sets it up; logs are made and thrown away."""
     sys.setswitchinterval(0.0005)
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         yield

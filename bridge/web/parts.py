@@ -12,8 +12,7 @@ from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web.guard import Guard
 
-THREADS = 32  # of one web process; gunicorn.conf.py reads it
-MOST_WAITING = THREADS // 4  # may wait for an outcome: the rest go on accepting
+MOST_WAITING = 32  # of one process may wait for an outcome, each of them looking again and again
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import gevent
 from gevent import monkey
+from gevent.lock import BoundedSemaphore
 from gunicorn.workers.ggevent import GeventWorker
 
 LOOKS_EVERY = 0.1  # seconds, whether it is to stop
+LARGE = 64 * 1024  # bytes of a body
+MOST_LARGE = 32  # requests with such a body at a time, as each may hold a megabyte and more
 
 
 def aside(call: Callable[..., Any], *given: Any) -> Any:
@@ -25,12 +28,15 @@ def aside(call: Callable[..., Any], *given: Any) -> Any:
 
 
 class Worker(GeventWorker):
-    """Ends the connections that wait for their next request once it stops; the others get their answers first."""
+    """Bounds the large requests that are read at a time. Once it stops it ends the connections that wait for their
+    next request; the others get their answers first.
+    """
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._open: set[socket.socket] = set()
         self._busy: set[socket.socket] = set()
+        self._large = BoundedSemaphore(MOST_LARGE)
 
     def run(self) -> None:
         gevent.spawn(self._end_idle)
@@ -46,7 +52,8 @@ class Worker(GeventWorker):
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> Any:
         self._busy.add(sock)
         try:
-            return super().handle_request(listener_name, req, sock, addr)
+            with self._large if _is_large(req) else nullcontext():
+                return super().handle_request(listener_name, req, sock, addr)
         finally:
             self._busy.discard(sock)
 
@@ -57,3 +64,10 @@ class Worker(GeventWorker):
             for client in () if self.alive else self._open - self._busy:
                 with suppress(OSError):
                     client.shutdown(socket.SHUT_RD)
+
+
+def _is_large(request: Any) -> bool:
+    """A body whose length is not told may be large."""
+    lengths = [value for name, value in request.headers if name == "CONTENT-LENGTH"]
+    is_chunked = any(name == "TRANSFER-ENCODING" for name, _ in request.headers)
+    return is_chunked or any(len(one) > 5 or int(one) > LARGE for one in lengths if one.isdigit())
