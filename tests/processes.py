@@ -85,14 +85,23 @@ class Processes:
 
 
 @contextmanager
-def running_bridge(database_url: str, rokt_url: str, **environ: str) -> Iterator[Processes]:
+def running_web(
+    database_url: str, rokt_url: str = "http://127.0.0.1:9", **environ: str
+) -> Iterator[Processes]:
+    """A web process alone; nothing listens where Rokt should be."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     processes = Processes(database_url, rokt_url, port, environ)
     try:
         processes.start_web()
-        processes.start_worker()
         yield processes
     finally:
         processes.stop()
+
+
+@contextmanager
+def running_bridge(database_url: str, rokt_url: str, **environ: str) -> Iterator[Processes]:
+    with running_web(database_url, rokt_url, **environ) as processes:
+        processes.start_worker()
+        yield processes
