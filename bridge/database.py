@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -114,6 +115,8 @@ class Database:
         self._lock = _SqliteLock(self.url.database or "", aside) if self.is_sqlite else None
         self._writer = self._open(1, is_writer=True)
         self._reader = self._open(readers, is_writer=False)
+        # A read of SQLite that takes long would hold up the process: the server is waited for by itself.
+        self._browser = self._open(readers, factory=_beside(aside)) if self.is_sqlite else self._reader
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -131,13 +134,21 @@ class Database:
         with self._reader.begin() as connection:
             yield connection
 
+    @contextmanager
+    def browse(self) -> Iterator[Connection]:
+        """A read for people, which may take long; each statement by itself."""
+        with self._browser.begin() as connection:
+            yield connection
+
     def close(self) -> None:
-        self._writer.dispose()
-        self._reader.dispose()
+        for engine in (self._writer, self._reader, self._browser):
+            engine.dispose()
         if self._lock is not None:
             self._lock.close()
 
-    def _open(self, size: int, *, is_writer: bool) -> Engine:
+    def _open(
+        self, size: int, *, is_writer: bool = False, factory: type[sqlite3.Connection] = sqlite3.Connection
+    ) -> Engine:
         if not self.is_sqlite:
             options = (
                 f"-c statement_timeout={_STATEMENT_MS} -c lock_timeout={_LOCK_MS} "
@@ -162,7 +173,7 @@ class Database:
             pool_size=size,
             max_overflow=0,
             pool_timeout=5,
-            connect_args={"check_same_thread": False},
+            connect_args={"check_same_thread": False, "factory": factory},
         )
 
         @sa.event.listens_for(engine, "connect")
@@ -215,6 +226,24 @@ def _ping_after_a_pause(engine: Engine) -> None:
                 engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error as gone:
                 raise sa.exc.DisconnectionError from gone  # the pool opens another
+
+
+def _beside(aside: Aside) -> type[sqlite3.Connection]:
+    """Connections whose statements are waited for aside, each step of their results too."""
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, *given: Any) -> Any:
+            return aside(super().execute, *given)
+
+        def fetchall(self) -> list[Any]:
+            found: list[Any] = aside(super().fetchall)
+            return found
+
+    class Beside(sqlite3.Connection):
+        def cursor(self, factory: Any = Cursor) -> Any:
+            return super().cursor(factory)
+
+    return Beside
 
 
 class _SqliteLock:

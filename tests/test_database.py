@@ -1,6 +1,9 @@
-"""Connections to PostgreSQL: one that died while nobody used it is no caller's trouble."""
+"""Connections: one to PostgreSQL that died while nobody used it is no caller's trouble; what waits, waits aside."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -48,3 +51,27 @@ def test_one_that_dies_in_use_costs_one_transaction(
         assert connection.scalar(sa.text("SELECT 1")) == 1
 
     server.close()
+
+
+def test_what_may_take_long_in_sqlite_is_waited_for_aside(sqlite_database_url: str) -> None:
+    """The web process has one thread for everybody."""
+    aside: list[str] = []
+
+    def noted(call: Callable[..., Any], *given: Any) -> Any:
+        told = given[0] if given else call.__name__
+        if not told.startswith("PRAGMA"):  # of opening the connection
+            aside.append(told)
+        return call(*given)
+
+    database = Database(sqlite_database_url, aside=noted)
+    counting = sa.text("SELECT count(*) FROM messages UNION SELECT 7 ORDER BY 1")
+    with database.browse() as connection:
+        found = list(connection.scalars(counting))
+    browsed = list(aside)
+    with database.read() as connection:
+        connection.scalar(counting)
+    database.close()
+
+    assert found == [0, 7]
+    assert browsed == [counting.text, "fetchall"]
+    assert aside == browsed

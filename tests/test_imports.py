@@ -66,7 +66,7 @@ PACKAGES = {
         "bridge.calendar.tables",
     },
     "psycopg": set(),
-    "sqlite3": set(),
+    "sqlite3": {"database"},
 }
 TYPES_ONLY = "sqlalchemy.engine"  # a connection that is handed through, without SQL of its own
 

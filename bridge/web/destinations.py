@@ -33,7 +33,7 @@ def read_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.get("/v1/destinations")
     def list_destinations() -> Response:
-        with parts.database.read() as connection:
+        with parts.database.browse() as connection:
             backlogs = counts.taken(connection)
             names = sorted({*parts.settings.rates, *backlogs})
             shown = [_shown(parts, connection, name, backlogs.get(name, NOTHING)) for name in names]
@@ -65,7 +65,7 @@ def operate_blueprint(parts: Parts) -> Blueprint:
         return _state_of(name)
 
     def _state_of(name: str) -> Response:
-        with parts.database.read() as connection:
+        with parts.database.browse() as connection:
             known = states.read_states(connection, name)
             return jsonify({"name": name, **_state(known, overview.in_flight(connection))})
 
@@ -93,7 +93,7 @@ class _Counts:
 def _known(parts: Parts, name: str) -> str:
     known = {*parts.settings.rates}
     if name not in known:
-        with parts.database.read() as connection:
+        with parts.database.browse() as connection:
             known |= {state.destination for state in states.read_states(connection)}
             known |= overview.backlogs(connection).keys()
     if name not in known:

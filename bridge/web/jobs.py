@@ -40,7 +40,7 @@ def read_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.get("/v1/jobs")
     def list_jobs() -> Response:
-        with parts.database.read() as connection:
+        with parts.database.browse() as connection:
             return jsonify({"jobs": jobs.listed(connection)})
 
     @blueprint.get("/v1/jobs/<job_id>")
@@ -75,7 +75,7 @@ def operate_blueprint(parts: Parts) -> Blueprint:
 
 def _create(parts: Parts, kind: Kind) -> Response:
     wish = _wish(kind)
-    with parts.database.read() as connection:
+    with parts.database.browse() as connection:
         now = clock(connection)
         of = jobs.selection(kind, wish.wanted, jobs.newest(connection), now)
         counted, is_whole = count(connection, of, COUNT_WITHIN)
@@ -123,7 +123,7 @@ def _wish(kind: Kind) -> _Wish:
 
 
 def _shown(parts: Parts, job_id: str) -> Response:
-    with parts.database.read() as connection:
+    with parts.database.browse() as connection:
         found = jobs.one(connection, plain(job_id))
     if found is None:
         raise NotFound("There is no job with this id.")

@@ -30,13 +30,13 @@ def read_blueprint(parts: Parts) -> Blueprint:
     @blueprint.get("/v1/messages")
     def list_messages() -> Response:
         wanted = filters.of_list(request.args)
-        with parts.database.read() as connection:
+        with parts.database.browse() as connection:
             found, following = search.listed(connection, wanted)
         return jsonify({"messages": found, "next": None if following is None else str(following)})
 
     @blueprint.get("/v1/messages/<message_id>")
     def show_message(message_id: str) -> Response:
-        with parts.database.read() as connection:
+        with parts.database.browse() as connection:
             found = reading.one(connection, plain(message_id))
         if found is None:
             raise NotFound("There is no message with this id.")
@@ -53,7 +53,7 @@ def replay_blueprint(parts: Parts) -> Blueprint:
     def replay_message(message_id: str) -> Response:
         force = flag("force")
         is_current = _is_current()
-        with parts.database.read() as connection:
+        with parts.database.browse() as connection:
             found = replay.settled(connection, plain(message_id))
         if found is None:
             raise NotFound("There is no message with this id.")
