@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -229,15 +230,27 @@ def _ping_after_a_pause(engine: Engine) -> None:
 
 
 def _beside(aside: Aside) -> type[sqlite3.Connection]:
-    """Connections whose statements are waited for aside, each step of their results too."""
+    """Connections whose statements are waited for aside, with all of their rows: SQLite finds each as it is asked."""
 
     class Cursor(sqlite3.Cursor):
-        def execute(self, *given: Any) -> Any:
-            return aside(super().execute, *given)
+        rows: Iterator[Any] = iter(())
+
+        def execute(self, *given: Any) -> Cursor:
+            aside(self._run, *given)
+            return self
+
+        def _run(self, *given: Any) -> None:
+            super().execute(*given)
+            self.rows = iter(super().fetchall())
+
+        def fetchone(self) -> Any:
+            return next(self.rows, None)
+
+        def fetchmany(self, size: int | None = None) -> list[Any]:
+            return list(islice(self.rows, self.arraysize if size is None else size))
 
         def fetchall(self) -> list[Any]:
-            found: list[Any] = aside(super().fetchall)
-            return found
+            return list(self.rows)
 
     class Beside(sqlite3.Connection):
         def cursor(self, factory: Any = Cursor) -> Any:

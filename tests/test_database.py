@@ -57,21 +57,21 @@ def test_what_may_take_long_in_sqlite_is_waited_for_aside(sqlite_database_url: s
     """The web process has one thread for everybody."""
     aside: list[str] = []
 
-    def noted(call: Callable[..., Any], *given: Any) -> Any:
-        told = given[0] if given else call.__name__
-        if not told.startswith("PRAGMA"):  # of opening the connection
-            aside.append(told)
-        return call(*given)
+    def noted(call: Callable[..., Any], text: str, *given: Any) -> Any:
+        if not text.startswith("PRAGMA"):  # of opening the connection
+            aside.append(text)
+        return call(text, *given)
 
     database = Database(sqlite_database_url, aside=noted)
     counting = sa.text("SELECT count(*) FROM messages UNION SELECT 7 ORDER BY 1")
     with database.browse() as connection:
-        found = list(connection.scalars(counting))
+        found = [list(connection.scalars(counting)), connection.scalars(counting).all()]
+        found += [connection.scalars(counting).fetchmany(1), [connection.scalar(counting)]]
     browsed = list(aside)
     with database.read() as connection:
         connection.scalar(counting)
     database.close()
 
-    assert found == [0, 7]
-    assert browsed == [counting.text, "fetchall"]
+    assert found == [[0, 7], [0, 7], [0], [0]]
+    assert browsed == [counting.text] * 4
     assert aside == browsed
