@@ -32,6 +32,7 @@ class Groups(Generic[Asked, Answer]):
 
     `answer`: a group into its answers, one for each in their order; what it raises goes to each that asked.
     `weigh`: what one adds to its group, which takes no more once any of the sums reaches its `most`.
+    `every`: seconds between the begins of two groups, at least. After a pause one begins at once.
     """
 
     def __init__(
@@ -40,9 +41,9 @@ class Groups(Generic[Asked, Answer]):
         answer: Callable[[Sequence[Asked]], Sequence[Answer | BaseException]],
         weigh: Callable[[Asked], tuple[int, ...]] = lambda asked: (1,),
         most: tuple[int, ...] = (1_000,),
-        rest: float = 0.0,
+        every: float = 0.0,
     ) -> None:
-        self._rest = rest
+        self._every = every
         self._name, self._answer, self._weigh, self._most = name, answer, weigh, most
         self._queue: queue.SimpleQueue[_Entry[Asked, Answer] | None] = queue.SimpleQueue()
         self._starting = threading.Lock()
@@ -81,7 +82,7 @@ class Groups(Generic[Asked, Answer]):
 
     def _run(self) -> None:
         began_at = float("-inf")
-        while group := self._next(began_at + self._rest):
+        while group := self._next(began_at + self._every):
             began_at = time.monotonic()
             try:
                 answers = self._answer([entry.asked for entry in group])
@@ -97,7 +98,7 @@ class Groups(Generic[Asked, Answer]):
     def _next(self, not_before: float) -> list[_Entry[Asked, Answer]]:
         """What queued meanwhile and is awaited still; empty: this closes."""
         first = self._queue.get()
-        if (rest := not_before - time.monotonic()) > 0:
+        if first is not None and (rest := not_before - time.monotonic()) > 0:
             time.sleep(rest)
         group: list[_Entry[Asked, Answer]] = []
         sums = [0] * len(self._most)

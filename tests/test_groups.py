@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import SimpleNamespace
 
 import pytest
 from outbox.steps import eventually
 
+from bridge import groups as groups_module
 from bridge.groups import Groups, TookTooLong
 
 
@@ -148,3 +150,23 @@ def test_it_starts_anew_after_it_was_closed(groups: Groups[int, int], double: Do
     groups.close()
 
     assert groups.ask(2, 10) == 4
+
+
+def test_a_group_begins_so_long_after_the_last_one_but_after_a_pause_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, slept = 100.0, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append(round(seconds, 3))
+        now += seconds
+
+    monkeypatch.setattr(groups_module, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    groups = Groups("test", lambda group: group, every=0.5)
+    for pause in (0.0, 0.2, 0.0, 7.0):
+        now += pause
+        groups.ask(1, 10)
+    groups.close()
+
+    assert slept == [0.3, 0.5]

@@ -17,7 +17,7 @@ class AccountLookUp:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._groups = Groups("accounts", self._look_up, lambda ids: (len(ids),), rest=0.005)
+        self._groups = Groups("accounts", self._look_up, lambda ids: (len(ids),))
 
     def __call__(self, subscription_ids: Collection[str]) -> Mapping[str, str]:
         """Errors: DatabaseUnavailable after five seconds, and the database's own."""
