@@ -22,7 +22,7 @@ from gevent.pool import Pool
 from benchmarks import bare, databases, processes, stopwatch, webhook
 from benchmarks.report import Table
 from benchmarks.stopwatch import Stopwatches
-from bridge import groups
+from bridge import groups, log
 from bridge.app import create_app
 from bridge.calendar import templates
 from bridge.calendar.engine import Template
@@ -75,6 +75,7 @@ def main(requests: int, *, is_bare: bool) -> None:
         if is_bare:
             _drive(watches.around(FLASK, bare.app.wsgi_app), watches, requests)
         else:
+            log.set_up(is_development=False)  # before a logger is taken hold of
             with watches.on([*ACCEPTING, (intake.log, "info", LOGGED)]):
                 app = create_app(Settings.from_env(os.environ, is_web=True))
                 _drive(watches.around(FLASK, app.wsgi_app), watches, requests)
