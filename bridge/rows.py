@@ -27,34 +27,34 @@ _LAST_NUMBER = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
 
 
 @dataclass(frozen=True, eq=False)
-class Insert:
-    """Insert rows, which all have the same columns."""
+class Change:
+    """Rows of one table, which all have the same columns."""
 
     table: sa.Table
     rows: Sequence[Row]
 
 
-@dataclass(frozen=True, eq=False)
-class Upsert(Insert):
-    """Insert rows, replacing those whose primary key is there; in the key's order, so that no two deadlock."""
+class Insert(Change):
+    """Insert them."""
 
 
-@dataclass(frozen=True, eq=False)
-class Update(Insert):
+class Upsert(Change):
+    """Insert them, replacing those whose primary key is there; in the key's order, so that no two deadlock."""
+
+
+class Update(Change):
     """Give the rows with these primary keys their values, each its own."""
 
 
-@dataclass(frozen=True, eq=False)
-class Delete(Insert):
+class Delete(Change):
     """Delete the rows with these primary keys."""
 
 
-Shape = tuple[
-    type[Insert], sa.Table, tuple[str, ...]
-]  # of a change: its statement's text depends on nothing else
+# Of a change: the text of its statement depends on nothing else.
+Shape = tuple[type[Change], sa.Table, tuple[str, ...]]
 
 
-def write(connection: Connection, *changes: Insert) -> None:
+def write(connection: Connection, *changes: Change) -> None:
     """Make these changes, none of which may touch a row of another: in PostgreSQL by one statement."""
     wanted = [change for change in changes if change.rows]
     if connection.dialect.name != "postgresql":
@@ -155,7 +155,7 @@ def _among_array(element: _Among, compiler: Any, **options: Any) -> str:
     return f"{column} = ANY ({values})"
 
 
-def _one_by_one(connection: Connection, change: Insert) -> None:
+def _one_by_one(connection: Connection, change: Change) -> None:
     text, columns = _prepared((type(change), change.table, tuple(change.rows[0])))
     values = [
         tuple(
@@ -191,7 +191,7 @@ def _prepared(shape: Shape) -> tuple[str, list[tuple[str, Callable[[Any], Any] |
     ]
 
 
-def _bound(dialect: Dialect, change: Insert, number: int) -> dict[str, Any]:
+def _bound(dialect: Dialect, change: Change, number: int) -> dict[str, Any]:
     rows, [*keys] = change.rows, _keys(change.table)
     if isinstance(change, Upsert):
         rows = sorted(rows, key=lambda row: [row[key] for key in keys])
@@ -225,7 +225,7 @@ def _together(shapes: tuple[Shape, ...]) -> Any:
     return sa.select(sa.literal_column("1")).add_cte(*parts)
 
 
-def _of_rows(kind: type[Insert], table: sa.Table, names: tuple[str, ...], number: int) -> Any:
+def _of_rows(kind: type[Change], table: sa.Table, names: tuple[str, ...], number: int) -> Any:
     if kind is Delete or kind is Update:
         [key] = _keys(table)
         mine = among(table.c[key], f"keys{number}")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bridge.database import Database
 from bridge.outbox.tables import latest, messages, repeats, workers
-from bridge.rows import among, draw, insert, update, upsert
+from bridge.rows import Delete, Insert, Update, Upsert, among, draw, insert, update, upsert, write
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=7, microseconds=1)
@@ -83,3 +83,39 @@ def test_numbers_are_drawn_in_ascending_order(database: Database) -> None:
         drawn = draw(connection, messages, 3)
 
     assert drawn == [1, 2, 3]
+
+
+def test_changes_of_several_tables_are_made_together(database: Database) -> None:
+    beat = {"started_at": NOON, "heartbeat_at": NOON}
+    with database.write() as connection:
+        insert(connection, workers, [{"id": one, **beat} for one in "abc"])
+        insert(connection, repeats, [a_repeat("old", "1")])
+
+        write(
+            connection,
+            Update(workers, [{"id": "a", "heartbeat_at": LATER}]),
+            Delete(workers, [{"id": "b"}, {"id": "not there"}]),
+            Insert(workers, []),
+            Upsert(repeats, [a_repeat("old", "2"), a_repeat("new", "3")]),
+        )
+
+    assert stored(database, repeats) == [a_repeat("new", "3"), a_repeat("old", "2")]
+    assert stored(database, workers) == [{"id": "a", **beat, "heartbeat_at": LATER}, {"id": "c", **beat}]
+
+
+def test_what_a_row_does_not_say_is_as_its_column_defaults_to(database: Database) -> None:
+    message = {
+        "id": "m-1",
+        "state": "accepted",
+        "destination": "rokt_calendar",
+        "action": "create",
+        "line": 1,
+    }
+    message |= {"request_id": "r-1", "route": "calendar_events", "received_at": NOON}
+    with database.write() as connection:
+        write(connection, Insert(messages, [{"seq": 7, **message}]), Upsert(repeats, [a_repeat("a", "1")]))
+
+    [row] = stored(database, messages)
+    assert row["seq"] == 7
+    assert (row["account_code"], row["inbound_key"], row["tries"]) == ("", "", 0)
+    assert row["is_test"] is row["was_uncertain"] is False
