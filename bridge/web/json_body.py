@@ -9,6 +9,7 @@ from flask import Request
 
 from bridge.calendar.event import json_type
 from bridge.errors import InvalidPayload, MalformedJson, TooLarge, UnsupportedMediaType
+from bridge.web.server import BROKEN_BODY
 
 MOST_DEPTH = 32
 _FORMS = ("application/x-www-form-urlencoded", "multipart/")
@@ -22,7 +23,10 @@ def read_object(request: Request) -> tuple[dict[str, Any], bytes]:
     """
     if (request.mimetype or "").startswith(_FORMS):
         raise UnsupportedMediaType("Send JSON with Content-Type: application/json; forms are not read here.")
-    raw = request.get_data(cache=False)
+    try:
+        raw = request.get_data(cache=False)
+    except BROKEN_BODY as wrong:
+        raise MalformedJson("The body broke off, or its chunks do not follow HTTP/1.1.") from wrong
     most = request.max_content_length
     if request.content_length is None and most is not None and len(raw) >= most:
         raise TooLarge("A request may have 1 MiB at most.")  # in chunks, and cut off there without a word

@@ -13,9 +13,12 @@ from typing import Any
 import gevent
 from gevent import monkey
 from gevent.lock import BoundedSemaphore
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
 LOOKS_EVERY = 0.1  # seconds, whether it is to stop
+# What reading a body may raise: it broke off, or its chunks are none.
+BROKEN_BODY = (OSError, ParseException)
 LARGE = 64 * 1024  # bytes of a body
 MOST_LARGE = 32  # requests with such a body at a time, as each may hold a megabyte and more
 

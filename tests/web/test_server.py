@@ -82,6 +82,16 @@ def test_a_database_that_somebody_holds_is_waited_for_and_holds_up_nothing_else(
         assert waiting.result(MOST) == 202
 
 
+@pytest.mark.parametrize("chunks", [b"zz\r\n", b"5\r\n{}\r\n\r\n", b"2\r\n{}__0\r\n\r\n"])
+def test_wrong_chunks_are_the_callers_mistake(bridge: Processes, chunks: bytes) -> None:
+    head = f"POST /v1/calendar/events HTTP/1.1\r\nHost: bridge\r\nAuthorization: Bearer {KEY}\r\n"
+    with socket.create_connection(("127.0.0.1", bridge.port), MOST) as sender:
+        sender.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        sender.shutdown(socket.SHUT_WR)
+
+        assert sender.recv(1000).startswith(b"HTTP/1.1 400")
+
+
 def test_many_large_requests_at_once_are_all_answered(bridge: Processes) -> None:
     def post_large(number: int) -> int:
         return ask(bridge, "POST", "/v1/calendar/events", {"padding": "x" * 900_000, "user_id": str(number)})[
