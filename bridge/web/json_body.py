@@ -27,6 +27,8 @@ def read_object(request: Request) -> tuple[dict[str, Any], bytes]:
         raw = request.get_data(cache=False)
     except BROKEN_BODY as wrong:
         raise MalformedJson("The body broke off, or its chunks do not follow HTTP/1.1.") from wrong
+    if len(raw) < (request.content_length or 0):
+        raise MalformedJson(f"The body broke off: {len(raw)} of its {request.content_length} bytes came.")
     most = request.max_content_length
     if request.content_length is None and most is not None and len(raw) >= most:
         raise TooLarge("A request may have 1 MiB at most.")  # in chunks, and cut off there without a word

@@ -5,7 +5,10 @@ Threads would be slower by half: thirty of them fight for the interpreter at eve
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
+import termios
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -61,12 +64,25 @@ class Worker(GeventWorker):
             self._busy.discard(sock)
 
     def _end_idle(self) -> None:
-        """What was sent before is still read and answered."""
         while self.alive or self._open:
             gevent.sleep(LOOKS_EVERY)
-            for client in () if self.alive else self._open - self._busy:
-                with suppress(OSError):
-                    client.shutdown(socket.SHUT_RD)
+            if not self.alive:
+                self.shut_idle()
+
+    def shut_idle(self) -> None:
+        """Both ways, so that nobody is answered about a request of which the rest could not be read any more; what
+        has come and is not read yet is read first.
+        """
+        for client in self._open - self._busy:
+            with suppress(OSError):
+                if not _unread(client):
+                    client.shutdown(socket.SHUT_RDWR)
+
+
+def _unread(client: socket.socket) -> int:
+    """How many bytes came that nobody has read yet."""
+    count: int = struct.unpack("i", fcntl.ioctl(client.fileno(), termios.FIONREAD, bytes(4)))[0]
+    return count
 
 
 def _is_large(request: Any) -> bool:

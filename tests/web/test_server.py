@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 from outbox.steps import eventually
 from processes import KEY, Processes, running_web
+
+from bridge.web.server import Worker
 
 MOST = 20  # seconds; what is stuck takes for ever
 
@@ -39,10 +42,13 @@ def again(connection: HTTPConnection) -> None:
     connection.getresponse()
 
 
-def post(bridge: Processes, user: str, **headers: str) -> int:
+def an_event(user: str) -> dict[str, Any]:
     event = {"event_id": "sale", "title": "Sale", "start": "2027-12-01T09:00", "timezone": "Europe/Berlin"}
-    to = {"account_code": "acme", "subscription_ids": ["s-1"]}
-    status, _ = ask(bridge, "POST", "/v1/calendar/events", {"user_id": user, **to, "event": event}, **headers)
+    return {"user_id": user, "account_code": "acme", "subscription_ids": ["s-1"], "event": event}
+
+
+def post(bridge: Processes, user: str, **headers: str) -> int:
+    status, _ = ask(bridge, "POST", "/v1/calendar/events", an_event(user), **headers)
     return status
 
 
@@ -118,3 +124,69 @@ def test_a_stop_answers_what_is_under_way_and_ends_what_is_idle(bridge: Processe
         assert bridge.web.wait(MOST) == 0  # gunicorn's grace for whoever is still connected is 25 s
         with pytest.raises((OSError, HTTPException)):
             again(idle)
+
+
+def test_a_stop_waits_for_the_rest_of_a_request(bridge: Processes) -> None:
+    body = json.dumps(an_event("u-1")).encode()
+    with socket.create_connection(("127.0.0.1", bridge.port), MOST) as sender:
+        sender.sendall(a_head(len(body)) + body[:10])
+        stop(bridge)
+        sender.sendall(body[10:])
+
+        assert sender.recv(1000).startswith(b"HTTP/1.1 202")
+
+
+def test_a_stop_leaves_half_a_head_without_an_answer(bridge: Processes) -> None:
+    with socket.create_connection(("127.0.0.1", bridge.port), MOST) as sender:
+        sender.sendall(a_head(500)[:-10])
+        stop(bridge)
+
+        assert sender.recv(1000) == b""
+
+
+def test_a_stop_does_not_cut_off_a_request_that_has_come_and_is_not_read_yet() -> None:
+    """Its head would be read, the rest would not, and the caller be told that the body was wrong."""
+    served, sender = socket.socketpair()
+    worker = Worker.__new__(Worker)
+    worker._open, worker._busy = {served}, set()
+    sender.settimeout(MOST)
+    with served, sender:
+        sender.sendall(b"POST")
+        worker.shut_idle()
+        sender.sendall(b" / HTTP/1.1")
+        assert served.recv(100) == b"POST / HTTP/1.1"
+
+        worker.shut_idle()
+        assert sender.recv(1) == b""
+        with pytest.raises(BrokenPipeError):
+            sender.sendall(b"POST")
+
+
+def test_a_body_that_broke_off_is_called_so(bridge: Processes) -> None:
+    with socket.create_connection(("127.0.0.1", bridge.port), MOST) as sender:
+        sender.sendall(a_head(500) + b"{")
+        sender.shutdown(socket.SHUT_WR)
+
+        assert b"The body broke off: 1 of its 500 bytes came." in sender.makefile("rb").read()
+
+
+def a_head(length: int) -> bytes:
+    lines = ("POST /v1/calendar/events HTTP/1.1", "Host: bridge", f"Authorization: Bearer {KEY}")
+    return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
+
+
+def stop(bridge: Processes) -> None:
+    """Returns once nobody listens any more."""
+    assert bridge.web is not None
+    time.sleep(0.2)  # what was sent before is there
+    bridge.web.send_signal(signal.SIGTERM)
+    eventually(lambda: not is_listening(bridge.port))
+    time.sleep(0.5)  # the idle ones are ended meanwhile
+
+
+def is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), MOST).close()
+    except OSError:
+        return False
+    return True
