@@ -1,4 +1,4 @@
-"""Gathers what many threads ask for into groups, which one thread answers: a commit or a look-up shared by all."""
+"""Gathers what many threads ask of the database into groups, which one thread answers: by one commit or look-up."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from bridge.errors import DatabaseUnavailable
+
+CALLER_WAITS = 5.0  # seconds
+
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
-
-
-class TookTooLong(Exception):
-    """Nobody waits for the answer any more; what was asked for may have been done all the same."""
 
 
 class _Entry(Generic[Asked, Answer]):
@@ -49,15 +49,17 @@ class Groups(Generic[Asked, Answer]):
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def ask(self, asked: Asked, seconds: float) -> Answer:
-        """The answer. Errors: TookTooLong after so many seconds; whatever answering raised."""
+    def ask(self, asked: Asked) -> Answer:
+        """The answer. Errors: DatabaseUnavailable after five seconds, when it may be done all the same; whatever
+        answering raised.
+        """
         if self._thread is None:
             self._start()
         entry: _Entry[Asked, Answer] = _Entry(asked)
         self._queue.put(entry)
-        if not entry.is_done.wait(seconds):
+        if not entry.is_done.wait(CALLER_WAITS):
             entry.is_awaited = False
-            raise TookTooLong
+            raise DatabaseUnavailable("The database took too long; please send this again.")
         if entry.fault is not None:
             raise entry.fault
         return entry.answer  # type: ignore[return-value]

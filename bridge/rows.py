@@ -192,7 +192,7 @@ def _prepared(shape: Shape) -> tuple[str, list[tuple[str, Callable[[Any], Any] |
 
 
 def _bound(dialect: Dialect, change: Change, number: int) -> dict[str, Any]:
-    rows, [*keys] = change.rows, _keys(change.table)
+    rows, keys = change.rows, _keys(change.table)
     if isinstance(change, Upsert):
         rows = sorted(rows, key=lambda row: [row[key] for key in keys])
     bound: dict[str, Any] = {}

@@ -19,7 +19,7 @@ PARTS: dict[str, set[str]] = {
     "rate": set(),
     "log": set(),
     "rows": set(),
-    "groups": set(),
+    "groups": {"errors"},
     "database": set(),
     "schema": EVERYBODY | {"database", "outbox"},
     "outbox": EVERYBODY | {"database", "rows", "groups"},
@@ -36,7 +36,7 @@ PARTS: dict[str, set[str]] = {
     "turns": EVERYBODY | {"database", "outbox"},
     "job_runner": EVERYBODY | {"database", "outbox", "destinations"},
     "web": EVERYBODY
-    | {"database", "schema", "routes", "calendar", "outbox", "ledger", "offers", "rendering"},
+    | {"database", "schema", "routes", "calendar", "outbox", "ledger", "offers", "rendering", "groups"},
     "console": EVERYBODY | {"database", "web", "routes", "calendar", "outbox", "ledger", "offers"},
     "sandbox": EVERYBODY | {"calendar"},
 }

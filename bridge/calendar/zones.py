@@ -115,7 +115,7 @@ def at_wall_time(local: datetime, zone: Zone) -> datetime:
     return at
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # as _parsed
 def is_doubled(at: datetime, zone: Zone) -> bool:
     """Whether the digits that leave exist twice on the Windows zone's clock, so that Rokt has to guess."""
     wall = at.astimezone(zone.windows_clock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from bridge.database import Database
+from bridge.groups import Groups
 from bridge.ledger.tables import calendar_events, calendar_holders
 from bridge.message import Json
 from bridge.rows import Upsert, among, write
@@ -94,6 +96,17 @@ def standings(connection: Connection, places: Iterable[Place]) -> dict[Place, St
             row.content, row.is_certain, frozenset(holders.get(place, ())), row.unsent
         )
     return standings
+
+
+def accounts_in_groups(database: Database) -> Groups[Collection[str], Mapping[str, str]]:
+    """`accounts_of` for many requests at once: a query for each would cost an eighth of its time."""
+
+    def look_up(group: Sequence[Collection[str]]) -> Sequence[Mapping[str, str]]:
+        with database.read() as connection:
+            found = accounts_of(connection, {one for ids in group for one in ids})
+        return [{one: found[one] for one in ids if one in found} for ids in group]
+
+    return Groups("accounts", look_up, lambda ids: (len(ids),))
 
 
 def accounts_of(connection: Connection, subscription_ids: Iterable[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import UNAVAILABLE, Database
 from bridge.errors import DatabaseUnavailable
-from bridge.groups import Groups, TookTooLong
+from bridge.groups import Groups
 from bridge.message import Json, NewMessage, State
 from bridge.outbox.lines import LIVE, rise
 from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
@@ -22,7 +22,6 @@ from bridge.rows import Insert, Upsert, among, draw, write
 GROUP_ROWS = 64
 GROUP_BYTES = 4 * 1024 * 1024
 GROUP_EVERY = 0.01  # seconds; a commit costs nearly the same for one as for ten
-CALLER_WAITS = 5.0  # seconds
 REPEAT_KNOWN_FOR = timedelta(days=7)
 SAME_AGAIN_WITHIN = timedelta(hours=1)
 
@@ -111,9 +110,7 @@ class Inbox:
         commit is one too: the caller's repeat is recognised.
         """
         try:
-            return self._groups.ask(request, CALLER_WAITS)
-        except TookTooLong as late:
-            raise DatabaseUnavailable("The database took too long; please send this again.") from late
+            return self._groups.ask(request)
         except UNAVAILABLE as down:
             raise DatabaseUnavailable("The database is not reachable; please send this again.") from down
 
@@ -127,13 +124,12 @@ class Inbox:
                 return store(connection, group)
         except UNAVAILABLE:
             raise
-        except Exception:
+        except Exception:  # of one row, maybe: that must not be its neighbours' 503
             if len(group) == 1:
                 raise
             return [self._alone(request) for request in group]
 
     def _alone(self, request: Request) -> Accepted | BaseException:
-        """One row's fault must not be its neighbours' 503."""
         try:
             return self._store([request])[0]
         except Exception as wrong:  # noqa: BLE001  it is of who asked for this

@@ -54,7 +54,7 @@ def take(parts: Parts, arrival: Arrival) -> Response:
     is_dry_run = _is_dry_run()
     try:
         call = arrival.parse(now)
-        known = ask(parts.database, call, parts.accounts)
+        known = ask(parts.database, call, parts.accounts.ask)
         planned = plan(call, known, now, parts.settings.test_subscriptions)
     except TemplateRefused as refusal:
         if is_dry_run or _is_test(arrival.payload):

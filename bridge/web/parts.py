@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bridge.calendar.templates import Templates
 from bridge.database import Database
-from bridge.ledger.look_up import AccountLookUp
+from bridge.groups import Groups
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web.guard import Guard
@@ -20,7 +21,7 @@ class Parts:
     settings: Settings
     database: Database
     inbox: Inbox
-    accounts: AccountLookUp
+    accounts: Groups[Collection[str], Mapping[str, str]]
     templates: Templates
     guard: Guard
     waiters: threading.BoundedSemaphore

@@ -17,10 +17,10 @@ from factories import NOON, a_message, a_request, an_event, line_with
 from outbox.steps import Outbox, eventually, ids
 from sqlalchemy.engine import Connection
 
+from bridge import groups
 from bridge.database import Database
 from bridge.errors import DatabaseUnavailable
 from bridge.message import State
-from bridge.outbox import enqueue
 from bridge.outbox.enqueue import Accepted, Inbox, Request
 from bridge.outbox.tables import bodies, messages
 
@@ -297,7 +297,7 @@ class TestAnUnavailableDatabase:
         database.close()
 
     def test_a_caller_waits_a_bounded_time(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(enqueue, "CALLER_WAITS", 0.05)
+        monkeypatch.setattr(groups, "CALLER_WAITS", 0.05)
         held = HeldBack(database)
 
         with an_inbox(held) as inbox:
@@ -308,7 +308,7 @@ class TestAnUnavailableDatabase:
     def test_a_request_that_gave_up_in_the_queue_is_not_stored(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(enqueue, "CALLER_WAITS", 0.05)
+        monkeypatch.setattr(groups, "CALLER_WAITS", 0.05)
         held = HeldBack(database)
 
         with an_inbox(held) as inbox:
@@ -324,7 +324,7 @@ class TestAnUnavailableDatabase:
     def test_a_repeat_of_a_request_whose_commit_came_too_late_is_recognised(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(enqueue, "CALLER_WAITS", 0.05)
+        monkeypatch.setattr(groups, "CALLER_WAITS", 0.05)
         held = HeldBack(database)
         request = a_request(repeat_key="k-1")
 
@@ -332,7 +332,7 @@ class TestAnUnavailableDatabase:
             with pytest.raises(DatabaseUnavailable):
                 inbox.accept(request)
             held.let_go.set()
-            monkeypatch.setattr(enqueue, "CALLER_WAITS", 10)
+            monkeypatch.setattr(groups, "CALLER_WAITS", 10)
             again = inbox.accept(request)
 
         assert again.is_repeat
