@@ -26,6 +26,13 @@ class _Entry(Generic[Asked, Answer]):
         self.answer: Answer | None = None
         self.fault: BaseException | None = None
 
+    def wait(self, until: float) -> Answer | BaseException:
+        """The answer, or what is raised instead, by this monotonic time."""
+        if not self.is_done.wait(max(0.0, until - time.monotonic())):
+            self.is_awaited = False
+            return DatabaseUnavailable("The database took too long; please send this again.")
+        return self.fault or self.answer  # type: ignore[return-value]
+
 
 class Groups(Generic[Asked, Answer]):
     """One thread for each process, started by the first that asks after the fork.
@@ -53,16 +60,20 @@ class Groups(Generic[Asked, Answer]):
         """The answer. Errors: DatabaseUnavailable after five seconds, when it may be done all the same; whatever
         answering raised.
         """
+        [answer] = self.ask_all([asked])
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def ask_all(self, asked: Sequence[Asked]) -> list[Answer | BaseException]:
+        """The answer of each, or what `ask` would raise. All of them together may take five seconds."""
         if self._thread is None:
             self._start()
-        entry: _Entry[Asked, Answer] = _Entry(asked)
-        self._queue.put(entry)
-        if not entry.is_done.wait(CALLER_WAITS):
-            entry.is_awaited = False
-            raise DatabaseUnavailable("The database took too long; please send this again.")
-        if entry.fault is not None:
-            raise entry.fault
-        return entry.answer  # type: ignore[return-value]
+        entries: list[_Entry[Asked, Answer]] = [_Entry(one) for one in asked]
+        for entry in entries:
+            self._queue.put(entry)
+        until = time.monotonic() + CALLER_WAITS
+        return [entry.wait(until) for entry in entries]
 
     @property
     def waiting(self) -> int:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -75,7 +75,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Request:
-    """What one HTTP request asks for: its messages, and how a repeat of it is known."""
+    """What one HTTP request asks for: its messages, and how a repeat of it is known.
+
+    `change`: what it says of something that a ledger knows, and the ledger makes the messages of it.
+    """
 
     messages: tuple[NewMessage, ...]
     request_id: str
@@ -85,22 +88,42 @@ class Request:
     size: int = 0
     repeat_key: str | None = None
     subject: Subject | None = None
+    change: Any = None
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What became of a request. `state`: as its messages were stored; `is_repeat`: nothing new was."""
+    """What became of a request. `state`: as its first message was stored, for that `reason`; `is_repeat`: nothing
+    new was."""
 
     ids: tuple[str, ...]
     state: State
     is_repeat: bool = False
+    reason: str | None = None
+
+
+class Applied(Protocol):
+    """A ledger while a group of requests changes it."""
+
+    def apply(self, change: Any, now: datetime) -> tuple[NewMessage, ...]:
+        """Take the next change, in the order of acceptance. Returns the messages that follow from it."""
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        """Write what was changed."""
+
+
+class Ledger(Protocol):
+    """What requests change in the transaction that accepts them. The keys of their subjects are held."""
+
+    def load(self, connection: Connection, changes: Sequence[Any]) -> Applied: ...
 
 
 class Inbox:
     """Takes requests of many threads into groups, each with one commit."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ledger: Ledger | None = None) -> None:
         self._database = database
+        self._ledger = ledger
         self._groups = Groups("inbox", self._store, _weight, (GROUP_ROWS, GROUP_BYTES), GROUP_EVERY)
 
     def accept(self, request: Request) -> Accepted:
@@ -109,10 +132,14 @@ class Inbox:
         Errors: DatabaseUnavailable when that took longer than five seconds or could not be done. An unknown
         commit is one too: the caller's repeat is recognised.
         """
-        try:
-            return self._groups.ask(request)
-        except UNAVAILABLE as down:
-            raise DatabaseUnavailable("The database is not reachable; please send this again.") from down
+        [answer] = self.accept_all([request])
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def accept_all(self, requests: Sequence[Request]) -> list[Accepted | BaseException]:
+        """The same for many, in their order: an answer for each, or why there is none."""
+        return [_translated(answer) for answer in self._groups.ask_all(requests)]
 
     def close(self) -> None:
         """Write what was asked for, then end the writer."""
@@ -121,7 +148,7 @@ class Inbox:
     def _store(self, group: Sequence[Request]) -> Sequence[Accepted | BaseException]:
         try:
             with self._database.write() as connection:
-                return store(connection, group)
+                return store(connection, group, ledger=self._ledger)
         except UNAVAILABLE:
             raise
         except Exception:  # of one row, maybe: that must not be its neighbours' 503
@@ -137,18 +164,38 @@ class Inbox:
 
 
 def _weight(request: Request) -> tuple[int, int]:
-    return len(request.messages), request.size
+    return len(request.messages) or 1, request.size
 
 
-def store(connection: Connection, requests: Sequence[Request], now: datetime | None = None) -> list[Accepted]:
-    """Store a group of requests in one transaction, in their order; one answer for each. `now`: the database's."""
+def _translated(answer: Accepted | BaseException) -> Accepted | BaseException:
+    if not isinstance(answer, UNAVAILABLE):
+        return answer
+    gone = DatabaseUnavailable("The database is not reachable; please send this again.")
+    gone.__cause__ = answer
+    return gone
+
+
+def store(
+    connection: Connection,
+    requests: Sequence[Request],
+    now: datetime | None = None,
+    ledger: Ledger | None = None,
+) -> list[Accepted]:
+    """Store a group of requests in one transaction, in their order; one answer for each. `now`: the database's.
+
+    `ledger`: makes the messages of requests that have a change.
+    """
     subjects = {r.subject.key for r in requests if r.subject}
     lines = {line_of(m) for r in requests for m in r.messages if m.line and m.state == State.ACCEPTED}
     again = {key_of("repeat", r.repeat_key) for r in requests if r.repeat_key}
     told = lock_keys(connection, subjects | lines | again)
     known = _Known(connection, requests, subjects, lines, now or told)
-    answers = [known.take(request) for request in requests]
-    known.write(connection)
+    changes = [request.change for request in requests if request.change is not None]
+    applied = ledger.load(connection, changes) if changes and ledger is not None else None
+    answers = [known.take(request, applied) for request in requests]
+    known.write(connection, has_changes=applied is not None)
+    if applied is not None:
+        applied.write(connection, now or told)
     return answers
 
 
@@ -187,16 +234,15 @@ class _Known:
             elif row.kind == "latest":
                 self._latest[row.subject] = dict(row._mapping)
             else:
-                self._lines.add(row.subject)
-                if row.priority > LIVE:
-                    self._behind.add(row.subject)
+                self._add_head(row)
         self._dead = self._dead_among(connection, requests)
+        self._asked = lines
         self._rows: list[dict[str, object]] = []
         self._bodies: list[dict[str, object]] = []
         self._new_repeats: list[dict[str, object]] = []
         self._new_latest: dict[int, dict[str, object]] = {}
 
-    def take(self, request: Request) -> Accepted:
+    def take(self, request: Request, applied: Applied | None) -> Accepted:
         if request.repeat_key and request.repeat_key in self._repeats:
             return Accepted(tuple(self._repeats[request.repeat_key]), State.ACCEPTED, is_repeat=True)
         subject = request.subject
@@ -210,15 +256,19 @@ class _Known:
             and before["as_of"] is not None
             and subject.as_of < before["as_of"]  # type: ignore[operator]
         )
-        ids = [self._add(request, message, is_older) for message in request.messages]
-        state = State.SUPERSEDED if is_older else request.messages[0].state
+        made = request.messages
+        if request.change is not None and not is_older:
+            assert applied is not None, "a change needs its ledger"
+            made = applied.apply(request.change, self._now)
+        ids = [self._add(request, message, is_older) for message in made]
+        state = State.SUPERSEDED if is_older else made[0].state
         if request.repeat_key and state != State.DEAD:
             self._repeats[request.repeat_key] = ids
             expires_at = self._now + REPEAT_KNOWN_FOR
             self._new_repeats.append({"key": request.repeat_key, "ids": ids, "expires_at": expires_at})
-        if subject and state == State.ACCEPTED:
+        if subject and (state == State.ACCEPTED or request.change is not None):
             self._remember(subject, ids, before)
-        return Accepted(tuple(ids), state)
+        return Accepted(tuple(ids), state, reason=made[0].reason)
 
     def _dead_among(self, connection: Connection, requests: Sequence[Request]) -> set[str]:
         """Of the messages that these requests may be repeats of: what died stands for nothing."""
@@ -275,7 +325,24 @@ class _Known:
         self._bodies.append({"request": message.request or None, "payload": request.payload})
         return message_id
 
-    def write(self, connection: Connection) -> None:
+    def _add_head(self, row: Any) -> None:
+        self._lines.add(row.subject)
+        if row.priority > LIVE:
+            self._behind.add(row.subject)
+
+    def _ask_heads(self, connection: Connection) -> None:
+        """Of lines that were not known before the ledger was asked. Whoever holds lines holds the subjects first."""
+        queued = [row["line"] for row in self._rows if row["state"] == State.ACCEPTED]
+        lines = {line for line in queued if isinstance(line, int)}
+        if further := lines - self._asked:
+            lock_keys(connection, further)
+            asked = {"keys": [], "subjects": [], "lines": list(further)}
+            for row in connection.execute(_KNOWN, asked):
+                self._add_head(row)
+
+    def write(self, connection: Connection, *, has_changes: bool) -> None:
+        if has_changes:
+            self._ask_heads(connection)
         # The database draws the order, inside this transaction and under the keys' locks.
         order = draw(connection, messages, len(self._rows)) if self._rows else []
         stored = list(zip(order, self._rows, self._bodies, strict=True))
