@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
-from urllib.parse import urlsplit
 
 from bridge.errors import InvalidValue, SettingsInvalid, nearest
 from bridge.rate import Rate
+from bridge.variables import Variables, base_url, duration, on_off, one_of, size, some_of, whole
 
 SCOPES = ("send", "read", "templates", "operate")
 MIN_RETENTION_DAYS = 8  # a repeat is recognised for seven days, so its message must outlive them
-
-T = TypeVar("T")
+LEAST_SECRET = 16  # characters of what stands in the path of Rokt's webhook
+MOST_OBJECTS = 225  # of one /users/track call: 75 attributes, 75 events, 75 purchases
+CALENDAR_URL = "https://api.roktcalendar.com"
+BRAZE_URL = "https://rest.iad-01.braze.com"  # of one of Braze's clusters, to show what is meant
+ATTRIBUTES = (  # what Rokt Calendar writes into Braze, each as rokt:…
+    "account_code",
+    "account_id",
+    "account_name",
+    "calendar_code",
+    "calendar_id",
+    "calendar_title",
+    "country_code",
+    "device_name",
+    "geo_country",
+    "optIn1",
+    "optIn2",
+    "source",
+    "subscriber_email",
+    "subscription_id",
+    "subscription_method",
+    "tags",
+)
 
 
 class Secret:
@@ -74,12 +93,60 @@ def account_key(account_code: str) -> str:
 
 
 @dataclass(frozen=True)
+class IdentityRule:
+    """Which profile of Braze is a subscriber's.
+
+    `subscriber_id`: what Rokt's subscriber id is: external_id, email or alias. `fallback`: the second choice,
+    email, alias or "" for none. `merges`: a profile that does not exist yet is made.
+    """
+
+    subscriber_id: str = "external_id"
+    fallback: str = ""
+    merges: bool = True
+
+
+@dataclass(frozen=True)
+class BrazeSettings:
+    """Braze's REST API. `batch`: objects of one call; `attributes`: the facts that are sent, without `rokt:`."""
+
+    url: str
+    api_key: Secret
+    batch: int
+    rate: Rate
+    captures_email: bool
+    attributes: tuple[str, ...]
+    merges: bool
+
+
+@dataclass(frozen=True)
+class SubscriberSettings:
+    """How what Rokt says of its subscribers is taken in. `syncs`: Braze is told; else the ledger alone is kept."""
+
+    webhook_secrets: tuple[Secret, ...]
+    rule: IdentityRule
+    syncs: bool
+    sends_unsubscribe: bool
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """When a batch leaves: at so many messages, at this age of its oldest, at so many bytes."""
+
+    count: int = 100
+    age: timedelta = timedelta(seconds=1)
+    size: int = 1_000_000
+
+
+@dataclass(frozen=True)
 class Settings:
     database_url: str = field(repr=False)  # it holds a password
     is_development: bool
     keys: tuple[InboundKey, ...]
     secret_key: Secret
     calendar: CalendarSettings | None
+    braze: BrazeSettings | None
+    subscribers: SubscriberSettings
+    batch: BatchSettings
     test_subscriptions: frozenset[str] = field(repr=False)
     retry_for: timedelta
     retention_days: int
@@ -87,7 +154,8 @@ class Settings:
     @property
     def rates(self) -> dict[str, Rate]:
         """The destinations whose variables are set, by name, with their rates."""
-        return {} if self.calendar is None else {"rokt_calendar": self.calendar.rate}
+        by_name = {"rokt_calendar": self.calendar, "braze": self.braze}
+        return {name: its.rate for name, its in by_name.items() if its is not None}
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, is_web: bool = False) -> Settings:
@@ -98,75 +166,90 @@ class Settings:
         return _Reader(environ).settings(is_web)
 
 
-class _Reader:
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._faults: list[str] = []
+class _Reader(Variables):
+    """What could not be read is None in the settings that are built; but then there are faults and nobody sees it."""
 
     def settings(self, is_web: bool) -> Settings:
         is_development = (
-            self._read("BRIDGE_ENV", "production", _one_of("production", "development")) == "development"
+            self.read("BRIDGE_ENV", "production", one_of("production", "development")) == "development"
         )
-        keys = self._read("BRIDGE_TOKENS", "", inbound_keys) or ()
-        secret_key = self._text("SECRET_KEY")
+        keys = self.read("BRIDGE_TOKENS", "", inbound_keys) or ()
+        secret_key = self.text("SECRET_KEY")
         if is_web and not is_development:
-            if not keys and not self._text("BRIDGE_TOKENS").strip(", "):
-                self._faults.append("BRIDGE_TOKENS is missing: name:secret[:scope+scope], comma-separated")
+            if not keys and not self.text("BRIDGE_TOKENS").strip(", "):
+                self.faults.append("BRIDGE_TOKENS is missing: name:secret[:scope+scope], comma-separated")
             if not secret_key:
-                self._faults.append("SECRET_KEY is missing: a long random text that signs links and sessions")
-        settings = {
-            "database_url": self._read("DATABASE_URL", "sqlite:///var/bridge.db", self._database_url),
-            "is_development": is_development,
-            "keys": keys,
+                self.faults.append("SECRET_KEY is missing: a long random text that signs links and sessions")
+        merges = self.read("ROKT_SUBSCRIBER_MERGE", "on", on_off)
+        settings = Settings(
+            database_url=self.read("DATABASE_URL", "sqlite:///var/bridge.db", self._database_url),
+            is_development=is_development,
+            keys=keys,
             # Without a key of their own, development's processes still have to agree on one.
-            "secret_key": Secret(
-                secret_key or hashlib.sha256(self._text("BRIDGE_TOKENS").encode()).hexdigest()
+            secret_key=Secret(secret_key or hashlib.sha256(self.text("BRIDGE_TOKENS").encode()).hexdigest()),
+            calendar=self._calendar(is_development),
+            braze=self._braze(is_development, merges),
+            subscribers=self._subscribers(merges),
+            batch=BatchSettings(
+                count=self.read("BATCH_COUNT", "100", whole(1)),
+                age=self.read("BATCH_AGE", "1s", duration),
+                size=self.read("BATCH_BYTES", "1MB", size),
             ),
-            "calendar": self._calendar(is_development),
-            "test_subscriptions": frozenset(
-                filter(None, re.split(r"[,\s]+", self._text("TEST_SUBSCRIPTIONS").lower()))
+            test_subscriptions=frozenset(
+                filter(None, re.split(r"[,\s]+", self.text("TEST_SUBSCRIPTIONS").lower()))
             ),
-            "retry_for": self._read("RETRY_FOR", "24h", duration),
-            "retention_days": self._read("RETENTION_DAYS", "30", _at_least(MIN_RETENTION_DAYS)),
-        }
-        if self._faults:
-            raise SettingsInvalid(self._faults)
-        return Settings(**settings)  # type: ignore[arg-type]  # None stands only where a fault was noted
+            retry_for=self.read("RETRY_FOR", "24h", duration),
+            retention_days=self.read("RETENTION_DAYS", "30", whole(MIN_RETENTION_DAYS)),
+        )
+        if self.faults:
+            raise SettingsInvalid(self.faults)
+        return settings
 
     def _calendar(self, is_development: bool) -> CalendarSettings | None:
-        url = self._read("ROKT_CALENDAR_URL", "https://api.roktcalendar.com", _base_url(is_development))
-        update_body = self._read("ROKT_CALENDAR_UPDATE_BODY", "wrapped", _one_of("wrapped", "flat"))
-        rate = self._read("ROKT_CALENDAR_RATE", "0", _at_least(0))
+        url = self.read("ROKT_CALENDAR_URL", CALENDAR_URL, base_url(CALENDAR_URL, allow_http=is_development))
+        update_body = self.read("ROKT_CALENDAR_UPDATE_BODY", "wrapped", one_of("wrapped", "flat"))
+        rate = Rate(self.read("ROKT_CALENDAR_RATE", "0", whole(0)))
         prefix, secret_prefix = "ROKT_CALENDAR_CLIENT_ID", "ROKT_CALENDAR_CLIENT_SECRET"
-        ids = self._by_account(prefix)
-        secrets = self._by_account(secret_prefix)
-        for account in sorted(ids.keys() ^ secrets.keys()):
-            have, lack = (prefix, secret_prefix) if account in ids else (secret_prefix, prefix)
+        ids = self.by_account(prefix)
+        secrets = self.by_account(secret_prefix)
+        for account in sorted(ids.keys() | secrets.keys()):
             suffix = f"__{account}" if account else ""
-            self._faults.append(f"{lack}{suffix} is missing: {have}{suffix} is set")
+            self.pair(prefix + suffix, secret_prefix + suffix)
         credentials = {a: Credential(ids[a], Secret(secrets[a])) for a in ids.keys() & secrets.keys()}
-        if not credentials or url is None or update_body is None or rate is None:
-            return None
-        return CalendarSettings(url, credentials, update_body, Rate(rate))
+        return CalendarSettings(url, credentials, update_body, rate) if credentials else None
 
-    def _by_account(self, name: str) -> dict[str, str]:
-        found = {"": self._text(name)}
-        found |= {k[len(name) + 2 :]: self._text(k) for k in self._environ if k.startswith(name + "__")}
-        return {account: text for account, text in found.items() if text}
+    def _braze(self, is_development: bool, merges: bool) -> BrazeSettings | None:
+        is_on = self.pair("BRAZE_REST_URL", "BRAZE_API_KEY")
+        url = self.read("BRAZE_REST_URL", BRAZE_URL, base_url(BRAZE_URL, allow_http=is_development))
+        braze = BrazeSettings(
+            url=url,
+            api_key=self.read("BRAZE_API_KEY", "", _api_key),
+            batch=self.read("BRAZE_TRACK_BATCH", "75", whole(2, MOST_OBJECTS)),
+            rate=Rate(self.read("BRAZE_TRACK_RATE", "1000", whole(0))),
+            captures_email=self.read("BRAZE_EMAIL_CAPTURE", "off", on_off),
+            attributes=self.read("ROKT_ATTRIBUTES", "", some_of(ATTRIBUTES, "rokt:")),
+            merges=merges,
+        )
+        return braze if is_on else None
 
-    def _text(self, name: str) -> str:
-        return self._environ.get(name, "").strip()
-
-    def _read(self, name: str, default: str, parse: Callable[[str], T]) -> T | None:
-        try:
-            return parse(self._text(name) or default)
-        except InvalidValue as fault:
-            self._faults.append(f"{name} {fault}")
-            return None
+    def _subscribers(self, merges: bool) -> SubscriberSettings:
+        fallback = self.read("ROKT_SUBSCRIBER_FALLBACK", "none", one_of("none", "email", "alias"))
+        return SubscriberSettings(
+            webhook_secrets=self.read("ROKT_WEBHOOK_SECRET", "", webhook_secrets),
+            rule=IdentityRule(
+                subscriber_id=self.read(
+                    "ROKT_SUBSCRIBER_ID", "external_id", one_of("external_id", "email", "alias")
+                ),
+                fallback="" if fallback == "none" else fallback,
+                merges=merges,
+            ),
+            syncs=self.read("BRAZE_SYNC", "on", on_off),
+            sends_unsubscribe=self.read("BRAZE_UNSUBSCRIBE_EVENT", "on", on_off),
+        )
 
     def _database_url(self, text: str) -> str:
         if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
-            if self._text("DYNO"):
+            if self.text("DYNO"):
                 raise InvalidValue(
                     "is SQLite, and Heroku forgets its disk at every restart: "
                     "run `heroku addons:create heroku-postgresql`, which sets DATABASE_URL"
@@ -202,52 +285,19 @@ def inbound_keys(text: str) -> tuple[InboundKey, ...]:
     return tuple(keys)
 
 
-def duration(text: str) -> timedelta:
-    """`90s`, `15m`, `24h`, `7d`; a bare number is seconds."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
-    if not match or int(match[1]) == 0:
-        raise InvalidValue("is not a time such as 90s, 15m, 24h or 7d")
-    return timedelta(seconds=int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]])
+def webhook_secrets(text: str) -> tuple[Secret, ...]:
+    """Two while one is replaced by the other. Errors: InvalidValue that names the entry, never its text."""
+    entries = [part.strip() for part in text.split(",") if part.strip()]
+    for number, entry in enumerate(entries, 1):
+        if len(entry) < LEAST_SECRET or not re.fullmatch(r"[A-Za-z0-9._~-]+", entry):
+            raise InvalidValue(
+                f"entry {number} is not fit to stand in an address: at least {LEAST_SECRET} letters, digits, "
+                "- or _, such as `openssl rand -hex 24` makes"
+            )
+    return tuple(Secret(entry) for entry in entries)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise InvalidValue(f"is neither {' nor '.join(choices)}")
-        return text
-
-    return parse
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < least:
-            raise InvalidValue(f"is not a whole number of at least {least}")
-        return int(text)
-
-    return parse
-
-
-def _base_url(allow_http: bool) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        try:
-            parts = urlsplit(text)
-        except ValueError:
-            parts = urlsplit("")
-        if parts.scheme == "http" and not allow_http:
-            raise InvalidValue("starts with http://, which only BRIDGE_ENV=development allows: use https://")
-        if (
-            parts.scheme not in ("https", "http")
-            or not parts.netloc
-            or parts.query
-            or parts.fragment
-            or "@" in parts.netloc
-        ):
-            raise InvalidValue("is not an address such as https://api.roktcalendar.com")
-        return text.rstrip("/")
-
-    return parse
+def _api_key(text: str) -> Secret:
+    if not re.fullmatch(r"[\x21-\x7e]*", text):
+        raise InvalidValue("holds a blank or a letter that no key has: copy it once more")
+    return Secret(text)

@@ -15,7 +15,8 @@ EVERYBODY = {"message", "errors", "settings", "rate"}
 PARTS: dict[str, set[str]] = {
     "message": set(),
     "errors": set(),
-    "settings": {"errors", "rate"},
+    "settings": {"errors", "rate", "variables"},
+    "variables": {"errors"},
     "rate": set(),
     "log": set(),
     "rows": set(),
@@ -23,20 +24,32 @@ PARTS: dict[str, set[str]] = {
     "database": set(),
     "schema": EVERYBODY | {"database", "outbox"},
     "outbox": EVERYBODY | {"database", "rows", "groups"},
-    "ledger": EVERYBODY | {"database", "rows", "groups"},
+    "subscribers": EVERYBODY,
+    "ledger": EVERYBODY | {"database", "rows", "groups", "subscribers"},
     "calendar": EVERYBODY | {"database", "rows"},
-    "routes": EVERYBODY | {"calendar"},
+    "routes": EVERYBODY | {"calendar", "subscribers"},
     "rendering": EVERYBODY | {"database", "routes", "outbox", "ledger"},  # web's, and that of a worker's jobs
     "upstream": EVERYBODY,
     "destinations": EVERYBODY
-    | {"upstream", "ledger", "calendar"},  # the plan is a dry run's and a delivery's
+    | {"upstream", "ledger", "calendar", "subscribers"},  # the plan is a dry run's and a delivery's
     "offers": EVERYBODY | {"upstream"},
     "worker": EVERYBODY | {"rows", "database", "outbox", "destinations", "sending"},
     "sending": EVERYBODY | {"database", "outbox", "destinations", "turns"},
     "turns": EVERYBODY | {"database", "outbox"},
     "job_runner": EVERYBODY | {"database", "outbox", "destinations"},
     "web": EVERYBODY
-    | {"database", "schema", "routes", "calendar", "outbox", "ledger", "offers", "rendering", "groups"},
+    | {
+        "database",
+        "schema",
+        "routes",
+        "calendar",
+        "subscribers",
+        "outbox",
+        "ledger",
+        "offers",
+        "rendering",
+        "groups",
+    },
     "console": EVERYBODY | {"database", "web", "routes", "calendar", "outbox", "ledger", "offers"},
     "sandbox": EVERYBODY | {"calendar"},
 }
