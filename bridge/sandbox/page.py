@@ -1,4 +1,4 @@
-"""The sandbox's page: what came in last and what stands in the calendars, for people."""
+"""The sandbox's page: what came in last and what stands in the calendars and in Braze, for people."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ $faults
 <pre>curl -d '{"path": "/v1", "times": 5, "status": 503}' http://$host/sandbox/faults</pre>
 <h2>In the calendars</h2>
 $calendars
+<h2>In Braze</h2>
+$profiles
 <h2>The last calls, newest first</h2>
 $calls
 </html>
@@ -37,7 +39,11 @@ $calls
 
 
 def page(
-    host: str, calls: Sequence[dict[str, Any]], calendars: Sequence[dict[str, Any]], faults: Sequence[Fault]
+    host: str,
+    calls: Sequence[dict[str, Any]],
+    calendars: Sequence[dict[str, Any]],
+    profiles: Sequence[dict[str, Any]],
+    faults: Sequence[Fault],
 ) -> str:
     """Every value is escaped; the markup here is all there is."""
     return _PAGE.substitute(
@@ -46,6 +52,10 @@ def page(
         calendars=_table(
             ("account", "subscription", "event", "start", "time zone", "title"),
             [row for calendar in calendars for row in _calendar_rows(calendar)],
+        ),
+        profiles=_table(
+            ("user", "attributes", "events, newest first"),
+            [_profile_row(profile) for profile in reversed(profiles)],
         ),
         calls=_table(
             ("", "at", "what", "call", "answer", "body"), [_call_row(call) for call in reversed(calls)]
@@ -75,6 +85,24 @@ def _calendar_rows(calendar: dict[str, Any]) -> list[list[str]]:
             event["title"],
         )
         for subscription, event in calendar["holders"].items()
+    ]
+
+
+def _profile_row(profile: dict[str, Any]) -> list[str]:
+    alias = profile.get("user_alias", {})
+    names = [f"{kind} {profile[kind]}" for kind in ("external_id", "email", "phone") if profile.get(kind)]
+    names += [f"alias {alias['alias_name']} ({alias['alias_label']})"] if alias else []
+    attributes = [
+        f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in profile["attributes"].items()
+    ]
+    events = [
+        f"{event['name']} {event['time']} {json.dumps(event['properties'], ensure_ascii=False)}"
+        for event in reversed(profile["events"])
+    ]
+    return [
+        "<br>".join(_cells(*names)),
+        *(f"<pre>{escape(chr(10).join(lines))}</pre>" for lines in (attributes, events)),
     ]
 
 

@@ -19,10 +19,11 @@ from bridge.sandbox.rokt_rules import (
     read_event,
     read_event_id,
     read_subscription_ids,
+    read_subscriptions,
 )
 from bridge.sandbox.tokens import Tokens
 
-EVENTS_KEPT = 100_000
+EVENTS_KEPT = SUBSCRIPTIONS_KEPT = 100_000
 """The oldest go first: a benchmark must not fill the memory."""
 
 Action = Callable[..., Reply]
@@ -54,10 +55,25 @@ class RoktCalendar:
         self._refuses_repeats = refuses_repeats
         self._lock = threading.Lock()
         self._events: dict[tuple[str, str], dict[str, Content]] = {}
+        self._subscriptions: dict[str, Content] = {}
 
     def clear(self) -> None:
         with self._lock:
             self._events.clear()
+            self._subscriptions.clear()
+
+    def give(self, request: Request) -> Reply:
+        """Subscriptions to answer with, those with the same ids as before in their place."""
+        try:
+            given = read_subscriptions(request)
+        except Refused as refusal:
+            return Reply(422, {"error": str(refusal)})
+        with self._lock:
+            for one in given:
+                self._subscriptions[one["subscriptionId"].casefold()] = one
+            while len(self._subscriptions) > SUBSCRIPTIONS_KEPT:
+                del self._subscriptions[next(iter(self._subscriptions))]
+        return Reply(201, {"given": len(given)})
 
     def calendars(self, last: int | None = None) -> list[dict[str, Any]]:
         """One for each event that stands in a calendar, or the `last` of them: its account, its id, and its
@@ -114,6 +130,8 @@ class RoktCalendar:
 
     @_guarded
     def subscription(self, request: Request, subscription: str) -> Reply:
+        """One that was given as it was given; any other is active, and nothing more is known of it."""
         with self._lock:
             events = [holders[subscription] for holders in self._events.values() if subscription in holders]
-        return Reply(200, {"subscriptionId": subscription, "isActive": True, "events": events})
+            given = self._subscriptions.get(subscription.casefold(), {"subscriptionId": subscription})
+        return Reply(200, {"isActive": True, **given, "events": events})

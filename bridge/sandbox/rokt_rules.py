@@ -26,6 +26,18 @@ class Refused(Exception):
 
 
 LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+SUBSCRIPTION = (
+    "subscriptionId",
+    "calendar",
+    "tags",
+    "timezoneId",
+    "subscriptionType",
+    "subscriberId",
+    "emailAddress",
+    "createdAt",
+    "isActive",
+    "deactivatedDate",
+)
 UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
@@ -73,6 +85,21 @@ def read_subscription_ids(ids: object) -> list[str]:
     if len({one.casefold() for one in ids}) < len(ids):
         raise Refused("subscriptionIds", "an id stands twice")
     return ids
+
+
+def read_subscriptions(request: Request) -> list[Content]:
+    """What the sandbox is given to answer with, in the words of Rokt's GET /v1/subscription/{id}."""
+    try:
+        given = request.json()
+    except ValueError:
+        raise Refused("", "the body is not JSON") from None
+    if not isinstance(given, list):
+        raise Refused("", f"a list of objects with some of {', '.join(SUBSCRIPTION)}")
+    for n, one in enumerate(given):
+        if not isinstance(one, dict) or not _is_text(one.get("subscriptionId")):
+            raise Refused(f"[{n}].subscriptionId", "is required")
+        check_keys(one, SUBSCRIPTION, f"[{n}].")
+    return given
 
 
 def check_keys(body: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:

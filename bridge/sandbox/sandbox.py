@@ -16,7 +16,7 @@ from bridge.sandbox.record import Record
 from bridge.sandbox.rokt_calendar import RoktCalendar
 from bridge.sandbox.tokens import Tokens
 
-CALLS_ON_PAGE, EVENTS_ON_PAGE = 50, 10
+CALLS_ON_PAGE, EVENTS_ON_PAGE, PROFILES_ON_PAGE = 50, 10, 10
 LONGEST_WAIT = 60.0
 TOKEN_SECONDS = 300  # as Rokt's live
 
@@ -41,6 +41,7 @@ class Sandbox:
 
     def __init__(self, rokt: RoktCalendar, braze: Braze) -> None:
         self.rokt = rokt
+        self.braze = braze
         self.record = Record()
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -59,6 +60,8 @@ class Sandbox:
             Route("GET", "/", "this page", self._page),
             Route("GET", "/sandbox/calls", "calls", self._calls),
             Route("GET", "/sandbox/calendar", "calendars", self._calendars),
+            Route("GET", "/sandbox/profiles", "profiles", self._profiles),
+            Route("POST", "/sandbox/subscriptions", "subscriptions to answer with", rokt.give),
             Route("GET", "/sandbox/faults", "faults", self._show_faults),
             Route("POST", "/sandbox/faults", "add a fault", self._add_fault),
             Route("DELETE", "/sandbox/faults", "no more faults", self._clear_faults),
@@ -104,7 +107,8 @@ class Sandbox:
 
     def _page(self, request: Request) -> Reply:
         calls, calendars = self.record.calls(last=CALLS_ON_PAGE), self.rokt.calendars(last=EVENTS_ON_PAGE)
-        return Reply(200, page(request.headers.get("host", ""), calls, calendars, self._faults))
+        profiles = self.braze.profiles.shown(last=PROFILES_ON_PAGE)
+        return Reply(200, page(request.headers.get("host", ""), calls, calendars, profiles, self._faults))
 
     def _calls(self, request: Request) -> Reply:
         try:
@@ -117,6 +121,9 @@ class Sandbox:
 
     def _calendars(self, request: Request) -> Reply:
         return Reply(200, self.rokt.calendars())
+
+    def _profiles(self, request: Request) -> Reply:
+        return Reply(200, self.braze.profiles.shown())
 
     def _show_faults(self, request: Request) -> Reply:
         with self._lock:
@@ -141,6 +148,7 @@ class Sandbox:
     def _clear(self, request: Request) -> Reply:
         """Tokens stay good."""
         self.rokt.clear()
+        self.braze.profiles.clear()
         self.record.clear()
         return self._clear_faults(request)
 

@@ -181,6 +181,33 @@ class TestCalendars:
 
         assert (status, answer) == (200, {"subscriptionId": "s-1", "isActive": True, "events": [event()]})
 
+    def test_a_subscription_that_was_given_is_told_as_it_was_given(self, sandbox: SandboxUnderTest) -> None:
+        given = {
+            "subscriptionId": "S-1",
+            "calendar": {"code": "sales", "name": "Sales"},
+            "tags": ["All"],
+            "subscriptionType": "Google",
+            "subscriberId": "u-1",
+            "emailAddress": "ada@example.com",
+            "isActive": False,
+        }
+        assert sandbox.ask("POST", "/sandbox/subscriptions", [given]) == (201, {"given": 1})
+        create(sandbox, {"event": event(), "subscriptionIds": ["s-1"]})
+
+        asked = sandbox.ask("GET", "/v1/subscription/s-1", None, token(sandbox))
+        assert asked == (200, given | {"events": [event()]})
+
+        sandbox.clear()
+        asked = sandbox.ask("GET", "/v1/subscription/s-1", None, token(sandbox))
+        assert asked == (200, {"subscriptionId": "s-1", "isActive": True, "events": []})
+
+    @pytest.mark.parametrize(
+        "given",
+        [b"{", {}, ["s-1"], [{}], [{"subscriptionId": " "}], [{"subscriptionId": "s", "calender": 1}]],
+    )
+    def test_what_is_no_subscription_is_not_given(self, sandbox: SandboxUnderTest, given: Any) -> None:
+        assert sandbox.ask("POST", "/sandbox/subscriptions", given)[0] == 422
+
     @pytest.mark.parametrize(
         "changes",
         [
