@@ -20,6 +20,7 @@ from typing import Any
 from bridge.errors import InvalidValue
 
 KEY_NAME, KEY = "local", "local-key"
+WEBHOOK_KEY = "local-webhook-secret"
 STARTS_WITHIN = 30.0  # seconds
 STOPS_WITHIN = 28.0  # seconds
 PARENT_DIED = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -32,6 +33,15 @@ curl -i {web}/v1/calendar/events \\
        "subscription_ids": ["06423672-b6ba-4536-aa36-f5733866ade2"],
        "variables": {{"sale_id": "sale-'$(date +%s)'", "starts": "2027-12-03T09:00",
                      "first_name": "Ada", "discount": "50"}}}}'
+"""
+ROKT_CURL = """\
+curl -i {web}/v1/rokt/webhooks/{key} \\
+  -H 'Content-Type: application/json' \\
+  -d '{{"eventId": "subscribe-'$(date +%s)'", "eventType": "Subscribe",
+       "eventDetails": {{"accountCode": "brazetest", "subscription": {{
+         "calendarSubscriptionId": "06423672-b6ba-4536-aa36-f5733866ade2",
+         "calendarCode": "test-calendar-1", "calendarTitle": "Test Calendar 1",
+         "subscriptionMethod": "Webcal", "subscriberId": "u-1"}}}}}}'
 """
 
 
@@ -76,6 +86,9 @@ def running(port: int, sandbox_port: int, database_url: str, *, quiet: bool = Fa
         "ROKT_CALENDAR_URL": sandbox,
         "ROKT_CALENDAR_CLIENT_ID": "sandbox",
         "ROKT_CALENDAR_CLIENT_SECRET": "sandbox",
+        "ROKT_WEBHOOK_SECRET": WEBHOOK_KEY,
+        "BRAZE_REST_URL": sandbox,
+        "BRAZE_API_KEY": "sandbox",
         "PYTHONUNBUFFERED": "1",
     }
     bridge = [sys.executable, "-m", "bridge"]
@@ -123,6 +136,9 @@ def _welcome(local: Local) -> str:
         f"Send a first Braze webhook from another terminal:\n\n{CURL.format(web=local.web, key=KEY)}\n"
         f"Look at what became of it:\n\n"
         f"curl -H 'Authorization: Bearer {KEY}' '{local.web}/v1/messages?limit=1'\n\n"
+        "And play Rokt, which tells the bridge of a subscriber; a moment later the user's profile stands under\n"
+        f'"In Braze" at {local.sandbox}/\n\n'
+        f"{ROKT_CURL.format(web=local.web, key=WEBHOOK_KEY)}\n"
         "Ctrl-C stops everything.\n"
     )
 
