@@ -20,6 +20,7 @@ from bridge import schema
 from bridge.calendar import tables as calendar_tables
 from bridge.database import Database, JsonText, UtcDateTime, Words, metadata
 from bridge.errors import SettingsInvalid
+from bridge.ledger import subscriber_tables
 from bridge.ledger import tables as ledger_tables
 from bridge.outbox import claim
 from bridge.outbox import tables as outbox_tables
@@ -96,7 +97,7 @@ class TestMigrating:
             differences = compare_metadata(context, metadata)
 
         assert differences == []
-        for module in (outbox_tables, ledger_tables, calendar_tables):
+        for module in (outbox_tables, ledger_tables, subscriber_tables, calendar_tables):
             assert {one.name for one in vars(module).values() if isinstance(one, sa.Table)} <= tables(
                 database
             )
