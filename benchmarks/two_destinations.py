@@ -13,13 +13,14 @@ from sqlalchemy.engine import Connection
 from benchmarks import production_worker
 from bridge import cli, destinations, log
 from bridge.destinations import Turn
+from bridge.destinations.batch import OneByOne
 from bridge.message import Delivered, Message, Outcome
 from bridge.rate import Rate
 
 NAME = "second"
 
 
-class Second:
+class Second(OneByOne):
     name = NAME
     in_flight = 8
     rate = Rate()
@@ -30,7 +31,7 @@ class Second:
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> Sequence[Any]:
         return [None] * len(messages)
 
-    def deliver(self, message: Message, standing: Any, turn: Turn) -> Outcome:
+    def deliver_one(self, message: Message, standing: Any, turn: Turn) -> Outcome:
         turn()
         time.sleep(0.005)
         return Delivered(202, "", 5)
@@ -38,7 +39,7 @@ class Second:
     def record(self, connection: Connection, done: Any, now: datetime) -> None:
         pass
 
-    def doubt(self, connection: Connection, message: Message) -> None:
+    def doubt(self, connection: Connection, doubted: Any) -> None:
         pass
 
     def forget_old(self, connection: Connection, now: datetime) -> int:

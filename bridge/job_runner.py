@@ -185,9 +185,9 @@ class JobRunner:
         """What is sent again leaves even where the ledger says that just this is held there."""
         for name, destination in self._destinations.items():
             # A test is never held for the event's state.
-            its_own = [m for m in sent if m.destination == name and not m.is_test]
+            its_own = [(m, None) for m in sent if m.destination == name and not m.is_test]
             if its_own:
-                destination.doubt(connection, *its_own)
+                destination.doubt(connection, its_own)
 
     def _record(self, connection: Connection, job: Job, gone: Sequence[Message], now: datetime) -> None:
         """The ledger learns of what was cancelled as of any other that died."""

@@ -106,12 +106,27 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Rejected:
-    """The message's own fault, as the upstream said it: dead, with its reason."""
+    """The message's own fault, as the upstream said it: dead, with its reason. `progress`: what was taken of it."""
 
     reason: str
     status: int | None = None
     answer: str = ""
     ms: int = 0
+    progress: Json | None = None
+
+
+@dataclass(frozen=True)
+class Divided:
+    """The upstream refused a whole batch and did nothing: its messages go again at once, in smaller ones.
+
+    `progress`: what bounds the next call of this message.
+    """
+
+    reason: str
+    status: int | None = None
+    answer: str = ""
+    ms: int = 0
+    progress: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -140,4 +155,4 @@ class Uncertain:
     progress: Json | None = None
 
 
-Outcome = Delivered | Skipped | Rejected | Retry | Uncertain
+Outcome = Delivered | Skipped | Rejected | Divided | Retry | Uncertain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +13,11 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import Database, clock
 from bridge.destinations import Destination, Turn
+from bridge.message import Message
 from bridge.outbox import budget, claim, states
 from bridge.outbox.budget import Lease
-from bridge.outbox.claim import Call, Lane
+from bridge.outbox.claim import Call, Due, Lane
+from bridge.outbox.merging import with_their_lines
 from bridge.outbox.states import COMMON, WHOLE, Gate
 from bridge.turns import Pace, at_once
 
@@ -24,11 +26,12 @@ AHEAD = 8  # of so many calls one more is claimed, so that a thread that comes b
 
 @dataclass(frozen=True)
 class Claimed:
-    """A call to make in its turn. `standing`: what the destination's ledger knew when it was claimed."""
+    """A call to make in its turn, with its messages. `standings`: what the destination's ledger knew of each when
+    it was claimed."""
 
     destination: Destination
-    call: Call
-    standing: Any
+    calls: Sequence[Call]
+    standings: Sequence[Any]
     turn: Turn = at_once
     is_probe: bool = False
 
@@ -65,7 +68,7 @@ class Sender:
         now = clock(connection)
         gate = states.gate(states.read_states(connection, name), now)
         openings = self._openings(gate, lanes, now)
-        if self._free(gate) <= 0 or not openings:
+        if self._free(gate) <= 0 or not any(self._is_worth_it(connection, one, now) for one in openings):
             return False
         if not self.destination.rate.is_limited:
             return True
@@ -87,7 +90,7 @@ class Sender:
         if free <= 0 or not (gate.is_open or gate.probes_due):
             return []
         claim.go_by_index(connection)
-        taken: list[tuple[Call, Turn, bool]] = []
+        taken: list[Claimed] = []
         for opening in self._openings(gate, claim.lanes(connection, name), now):
             for credential, lanes in self._by_credential(opening.lanes):
                 left = _Opening(lanes, opening.probe), free - len(taken)
@@ -95,13 +98,7 @@ class Sender:
                 taken += its_calls
                 if its_calls and opening.probe is not None:
                     break
-        if not taken:
-            return []
-        standings = self.destination.look_up(connection, [call.message for call, _, _ in taken])
-        return [
-            Claimed(self.destination, call, standing, turn, is_probe)
-            for (call, turn, is_probe), standing in zip(taken, standings, strict=True)
-        ]
+        return taken
 
     def submit(self, deliver: Callable[[Claimed], None], claimed: Claimed) -> None:
         """Errors: RuntimeError when no thread could be started."""
@@ -119,7 +116,7 @@ class Sender:
         most: int,
         now: datetime,
         gate: Gate,
-    ) -> list[tuple[Call, Turn, bool]]:
+    ) -> list[Claimed]:
         """Calls with one credential, each with its turn."""
         name, is_probe = self.destination.name, opening.probe is not None
         lease: Lease | None = None
@@ -128,15 +125,63 @@ class Sender:
             most = min(most, lease.room)
         if is_probe:
             most = min(most, 1)
-        calls: list[Call] = []
+        taken: list[Claimed] = []
         if most > 0 and (opening.probe is None or states.take_probe(connection, name, opening.probe, now)):
-            calls = claim.claim(connection, worker_id, name, most, now, opening.lanes, is_probe=is_probe)
-        turns: Sequence[Turn] = [at_once] * len(calls)
+            taken = self._fill(connection, worker_id, most, now, opening.lanes, is_probe=is_probe)
         if lease is not None:
-            turns = self._pace.turns(lease, credential, len(calls), is_halved=gate.is_halved)
+            turns = self._pace.turns(lease, credential, len(taken), is_halved=gate.is_halved)
+            taken = [replace(one, turn=turn) for one, turn in zip(taken, turns, strict=True)]
             worth_at = self._pace.worth_at(credential)
             self.wakes_at = worth_at if self.wakes_at is None else min(self.wakes_at, worth_at)
-        return [(call, turn, is_probe) for call, turn in zip(calls, turns, strict=True)]
+        return taken
+
+    def _fill(
+        self,
+        connection: Connection,
+        worker_id: str,
+        most: int,
+        now: datetime,
+        lanes: Sequence[Lane],
+        *,
+        is_probe: bool,
+    ) -> list[Claimed]:
+        """At most so many calls, filled. One that is not full goes once the first in it has waited long enough."""
+        destination = self.destination
+        batch = destination.batch
+        found = claim.due(connection, destination.name, most * batch.messages, now, lanes, is_probe=is_probe)
+        if batch.merges:
+            found = with_their_lines(connection, found, batch.messages)
+        if not found:
+            return []
+        standings = destination.look_up(connection, [one.message for one in found])
+        goes: list[tuple[list[Message], list[Any]]] = []
+        start = 0
+        for pack in destination.pack([one.message for one in found], standings):
+            end = start + pack.size
+            some = found[start:end]
+            if len(goes) < most and (
+                pack.is_full or is_probe or any(_is_ripe(d, now - batch.age) for d in some)
+            ):
+                goes.append(([one.message for one in some], list(standings[start:end])))
+            start = end + pack.left_out
+        if goes:
+            going, known_of = ([one for part in parts for one in part] for parts in zip(*goes, strict=True))
+            destination.intend(connection, going, known_of, now)
+        held = claim.hold(connection, worker_id, destination.name, [messages for messages, _ in goes], now)
+        return [
+            Claimed(destination, calls, known, is_probe=is_probe)
+            for calls, (_, known) in zip(held, goes, strict=True)
+        ]
+
+    def _is_worth_it(self, connection: Connection, opening: _Opening, now: datetime) -> bool:
+        """Whether a call may be full, or has waited long enough."""
+        batch = self.destination.batch
+        if not batch.age or opening.probe is not None:
+            return True
+        if any(lane.due_at <= now - batch.age or not lane.priority for lane in opening.lanes):
+            return True
+        half = max(1, batch.messages // 2)  # a message is two objects as a rule
+        return claim.is_filled(connection, self.destination.name, opening.lanes, half, now)
 
     def _free(self, gate: Gate) -> int:
         """Calls that may still be made at once. A rate is halved by its slots instead."""
@@ -174,3 +219,9 @@ class Sender:
 
     def _credential(self, lane: Lane) -> str:
         return self.destination.credential_of(lane.account_code)
+
+
+def _is_ripe(one: Due, since: datetime) -> bool:
+    """It need not wait for others: somebody waits for it, it went before, or it has waited."""
+    message = one.message
+    return one.due_at <= since or message.is_test or message.tries > 0 or bool(message.progress)

@@ -41,12 +41,20 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class _Done:
-    """A call that came back; `outcome` None: it was never sent."""
+    """A call that came back, with what came of each of its messages; `outcomes` None: it was never sent."""
 
     destination: Destination
-    call: Call
-    standing: Any
-    outcome: Outcome | None
+    calls: Sequence[Call]
+    standings: Sequence[Any]
+    outcomes: Sequence[Outcome] | None
+
+    def each(self) -> list[_Done]:
+        """Its messages one by one."""
+        outcomes = [None] * len(self.calls) if self.outcomes is None else [[one] for one in self.outcomes]
+        return [
+            _Done(self.destination, [call], [standing], its)
+            for call, standing, its in zip(self.calls, self.standings, outcomes, strict=True)
+        ]
 
 
 class Worker:
@@ -161,10 +169,11 @@ class Worker:
 
     def _send(self, claimed: Sequence[Claimed], now: datetime) -> None:
         for one in claimed:
-            sender, message = self._senders[one.destination.name], one.call.message
+            sender = self._senders[one.destination.name]
             sender.in_flight += 1
-            if message.expires_at is not None and message.expires_at <= now:
-                self._done.put(_Done(one.destination, one.call, one.standing, Rejected(upkeep.TOO_LATE)))
+            if all(_is_too_late(call, now) for call in one.calls):
+                late = [Rejected(upkeep.TOO_LATE)] * len(one.calls)
+                self._done.put(_Done(one.destination, one.calls, one.standings, late))
             else:
                 sender.submit(self._deliver, one)
 
@@ -176,7 +185,7 @@ class Worker:
     def _settle_each(self, connection: Connection, done: Sequence[_Done], now: datetime) -> None:
         if len(self._destinations) > 1:
             # The lines of all at once: two pieces could each hold a key that another waits for.
-            lock_keys(connection, (d.call.message.line for d in done))
+            lock_keys(connection, (call.message.line for d in done for call in d.calls))
         for destination in self._destinations:
             self._settle(connection, destination, [d for d in done if d.destination is destination], now)
 
@@ -190,7 +199,10 @@ class Worker:
                 except UNAVAILABLE:
                     raise
                 except Exception as wrong:
-                    log.exception("settling.failed", message=left[0].call.message.id)
+                    log.exception("settling.failed", message=left[0].calls[0].message.id)
+                    if len(left[0].calls) > 1:
+                        left[:1] = left[0].each()
+                        continue
                     self._give_up(left[0], wrong)
                 del left[0]
         except UNAVAILABLE as down:
@@ -201,18 +213,24 @@ class Worker:
 
     def _give_up(self, done: _Done, wrong: Exception) -> None:
         reason = f"the bridge failed to settle this: {type(wrong).__name__}"
-        status, answer = getattr(done.outcome, "status", None), getattr(done.outcome, "answer", "")
-        result = Result(done.call, Rejected(reason, status, answer))
+        [call], outcome = done.calls, done.outcomes[0] if done.outcomes else None
+        status, answer = getattr(outcome, "status", None), getattr(outcome, "answer", "")
+        result = Result(call, Rejected(reason, status, answer))
         with self._database.write() as connection:
             settle.settle(connection, [result], clock(connection), self._retry_for)
 
     def _settle(
         self, connection: Connection, destination: Destination, done: Sequence[_Done], now: datetime
     ) -> None:
-        unsent = [d.call for d in done if d.outcome is None]
+        unsent = [call for d in done if d.outcomes is None for call in d.calls]
         if unsent:
             claim.give_back(connection, unsent)
-        sent = [(d, Result(d.call, d.outcome)) for d in done if d.outcome is not None]
+        sent = [
+            (standing, Result(call, outcome))
+            for d in done
+            if d.outcomes is not None
+            for call, standing, outcome in zip(d.calls, d.standings, d.outcomes, strict=True)
+        ]
         if not sent:
             return
         known = cache(lambda: states.read_states(connection, destination.name))
@@ -223,31 +241,36 @@ class Worker:
             self._retry_for,
             lambda message: states.shut_seconds(known(), message, destination.credential_of, now),
         )
-        endings = {result.call.id: state for result, state in settled.final}
-        late = {result.call.id for result in settled.late}
-        kept = [(d, result) for d, result in sent if result.call.id not in late]
+        endings = {result.call.message.seq: state for result, state in settled.final}
+        late = {id(result) for result in settled.late}
+        kept = [(standing, result) for standing, result in sent if id(result) not in late]
         destination.record(
             connection,
-            [(d.call.message, d.standing, r.outcome, endings.get(r.call.id)) for d, r in kept],
+            [(r.call.message, standing, r.outcome, endings.get(r.call.message.seq)) for standing, r in kept],
             now,
         )
         noted = [result for _, result in kept]
         changed = states.note(connection, destination.name, noted, now, destination.credential_of)
-        self._mend(connection, destination, settled.late, now)
-        for done_call, result in kept:
-            _tell(done_call, result, endings.get(result.call.id))
+        self._mend(connection, destination, [one for one in sent if id(one[1]) in late], now)
+        for result in noted:
+            _tell(result, endings.get(result.call.message.seq))
         for state in changed:
             say = log.warning if state.state == states.CLOSED else log.info
             what = f"destination.{state.state}"
             say(what, destination=state.destination, account=state.account_code, reason=state.reason)
 
     def _mend(
-        self, connection: Connection, destination: Destination, late: Sequence[Result], now: datetime
+        self,
+        connection: Connection,
+        destination: Destination,
+        late: Sequence[tuple[Any, Result]],
+        now: datetime,
     ) -> None:
         """A call that others took over was answered after all, maybe after a newer one of its line."""
-        overtaken = {r.call.message.line for r in late if isinstance(r.outcome, Delivered | Uncertain)}
-        for result in late:
-            destination.doubt(connection, result.call.message)
+        overtaken = {r.call.message.line for _, r in late if isinstance(r.outcome, Delivered | Uncertain)}
+        if late:
+            destination.doubt(connection, [(result.call.message, standing) for standing, result in late])
+        for _, result in late:
             log.warning("call.late", message=result.call.message.id, destination=destination.name)
         for message in upkeep.send_last_again(connection, overtaken, now):
             log.warning("message.sent_again", message=message.id, destination=destination.name)
@@ -304,19 +327,19 @@ class Worker:
             log.exception("record.failed", message=message.id, destination=destination.name)
 
     def _deliver(self, claimed: Claimed) -> None:
-        destination, call, standing = claimed.destination, claimed.call, claimed.standing
-        outcome: Outcome | None
+        destination, calls, standings = claimed.destination, claimed.calls, claimed.standings
+        outcomes: Sequence[Outcome] | None
         if self._stopping.is_set() or time.monotonic() - self._beat_at > SENDS_NOTHING_AFTER:
-            outcome = None
+            outcomes = None
         else:
             try:
-                outcome = destination.deliver(call.message, standing, claimed.turn)
+                outcomes = destination.deliver([call.message for call in calls], standings, claimed.turn)
             except SlotMissed:
-                outcome = None
+                outcomes = None
             except Exception as wrong:  # a fault of ours must not lose a message or stop a thread
-                log.exception("delivery.failed", message=call.message.id, destination=destination.name)
-                outcome = Uncertain(f"the bridge failed: {type(wrong).__name__}")
-        self._done.put(_Done(destination, call, standing, outcome))
+                log.exception("delivery.failed", message=calls[0].message.id, destination=destination.name)
+                outcomes = [Uncertain(f"the bridge failed: {type(wrong).__name__}")] * len(calls)
+        self._done.put(_Done(destination, calls, standings, outcomes))
 
     def _leave_claims_to_others(self) -> None:
         """There may be call rows that nobody makes: under a new id, the old ones go stale."""
@@ -336,7 +359,11 @@ class Worker:
             log.warning("database.unavailable", worker=self._id)
 
 
-def _tell(done: _Done, result: Result, state: Any) -> None:
+def _is_too_late(call: Call, now: datetime) -> bool:
+    return call.message.expires_at is not None and call.message.expires_at <= now
+
+
+def _tell(result: Result, state: Any) -> None:
     outcome, message = result.outcome, result.call.message
     log.info(
         "delivery.attempted",

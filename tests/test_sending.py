@@ -84,7 +84,7 @@ def senders(database: Database) -> Iterator[Senders]:
 
 
 def accounts(claimed: Sequence[Claimed]) -> list[str]:
-    return sorted(one.call.message.account_code for one in claimed)
+    return sorted(one.calls[0].message.account_code for one in claimed)
 
 
 class TestTheGate:

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 from bridge import worker as worker_module
 from bridge.database import Database, clock
 from bridge.destinations import Destination, Turn, configured
+from bridge.destinations.batch import OneByOne
 from bridge.destinations.rokt_calendar import Known
 from bridge.ledger.events import Change, Place, Standing, record, standings
 from bridge.message import Delivered, Message, NewMessage, Outcome, Retry, State
@@ -675,7 +676,7 @@ class Failing:
 
 
 @dataclass
-class Upstream:
+class Upstream(OneByOne):
     """A destination with a list inside."""
 
     name: str = "rokt_calendar"
@@ -697,7 +698,7 @@ class Upstream:
         self.claimed.append(len(messages))
         return [None] * len(messages)
 
-    def deliver(self, message: Message, standing: Any, turn: Turn) -> Outcome:
+    def deliver_one(self, message: Message, standing: Any, turn: Turn) -> Outcome:
         self.calls.append(message)
         self.is_called.set()
         assert self.let_go.wait(20)
@@ -714,8 +715,8 @@ class Upstream:
                 raise KeyError("is_whole")
             self.recorded.append((message.id, type(outcome).__name__))
 
-    def doubt(self, connection: Connection, message: Message) -> None:
-        self.doubted.append(message.id)
+    def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, Any]]) -> None:
+        self.doubted += [message.id for message, _ in doubted]
 
     def forget_old(self, connection: Connection, now: datetime) -> int:
         return 0
@@ -964,7 +965,7 @@ def test_what_several_destinations_settle_is_locked_at_once(
     monkeypatch.setattr(worker_module, "lock_keys", lambda connection, keys: locked.append(set(keys)))
 
     worker._settle_all(
-        [_Done(one, call, None, Delivered(202)) for one, call in zip(destinations, calls, strict=True)]
+        [_Done(one, [call], [None], [Delivered(202)]) for one, call in zip(destinations, calls, strict=True)]
     )
 
     assert locked == [{call.message.line for call in calls}]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy.engine import Connection
 
 from bridge.destinations import rokt_calendar
+from bridge.destinations.batch import Batch, Pack
 from bridge.errors import UpstreamTrouble
 from bridge.message import Message, Outcome, State
 from bridge.rate import Rate
@@ -23,6 +24,7 @@ class Destination(Protocol):
     name: str
     in_flight: int  # calls of one worker at once
     rate: Rate  # with each credential, all workers together
+    batch: Batch
 
     def credential_of(self, account_code: str) -> str:
         """The name of the account's own credential, "" when it goes by the common one."""
@@ -30,8 +32,16 @@ class Destination(Protocol):
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> Sequence[Any]:
         """What the ledger knows of each message, read when it is claimed."""
 
-    def deliver(self, message: Message, standing: Any, turn: Turn) -> Outcome:
-        """Make one call, whose first byte leaves when `turn` has returned.
+    def pack(self, messages: Sequence[Message], standings: Sequence[Any]) -> Sequence[Pack]:
+        """How these messages fall into calls. Where lines merge, those of a line follow each other."""
+
+    def intend(
+        self, connection: Connection, messages: Sequence[Message], standings: Sequence[Any], now: datetime
+    ) -> None:
+        """Write down what the call of these is about to do, in the transaction that claims them."""
+
+    def deliver(self, messages: Sequence[Message], standings: Sequence[Any], turn: Turn) -> Sequence[Outcome]:
+        """Make one call, whose first byte leaves when `turn` has returned. An outcome for each message.
 
         Never raises for what an upstream does; SlotMissed, which `turn` raises, goes through.
         """
@@ -44,8 +54,9 @@ class Destination(Protocol):
     ) -> None:
         """Write the ledger in the settle's transaction. The state is None while the message goes on."""
 
-    def doubt(self, connection: Connection, *messages: Message) -> None:
-        """What the upstream holds for these is not certain any more."""
+    def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, Any]]) -> None:
+        """What the upstream holds for these is not certain any more. With each the standing that a late call of it
+        went by, or None."""
 
     def forget_old(self, connection: Connection, now: datetime) -> int:
         """Forget a piece of what the ledger need not know any more. Returns how many rows."""

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from bridge.calendar.plan import CalendarRequest, Step, after, next_step, progressed
+from bridge.destinations.batch import OneByOne
 from bridge.destinations.outcomes import of_answer, of_trouble
 from bridge.errors import InvalidPayload, InvalidValue, UpstreamTrouble
 from bridge.ledger.events import Change, Standing, doubt, forget_old, record, standings
@@ -48,7 +49,7 @@ class Known:
         return next_step(self.request, self.standing, self.message.progress, self.update_body)
 
 
-class RoktCalendar:
+class RoktCalendar(OneByOne):
     name = NAME
     in_flight = IN_FLIGHT
 
@@ -70,7 +71,7 @@ class RoktCalendar:
         found = standings(connection, (_place(m) for m in messages))
         return [Known(m, found[_place(m)], self._settings.update_body) for m in messages]
 
-    def deliver(self, message: Message, known: Known, turn: Callable[[], None]) -> Outcome:
+    def deliver_one(self, message: Message, known: Known, turn: Callable[[], None]) -> Outcome:
         """Make the next call for a message; the rest, if there is one, follows as its own call."""
         try:
             step = known.step
@@ -114,8 +115,8 @@ class RoktCalendar:
         for upstream in self._upstreams.values():
             upstream.close()
 
-    def doubt(self, connection: Connection, *messages: Message) -> None:
-        doubt(connection, *(_place(message) for message in messages))
+    def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, Any]]) -> None:
+        doubt(connection, *(_place(message) for message, _ in doubted))
 
     def forget_old(self, connection: Connection, now: datetime) -> int:
         return forget_old(connection, now)

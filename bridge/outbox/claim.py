@@ -19,15 +19,28 @@ from bridge.rows import Insert, Update, write
 
 MOST_BROUGHT_FORWARD = 1000
 MOST_MERGED = 100  # lanes of one read; SQLite takes 500 in one statement
+_END = 2**62  # behind the last `seq` there will ever be
 _ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)  # whatever is due by then
 
 
 @dataclass(frozen=True)
 class Call:
-    """A claimed message with the row that says so. Only whoever still holds the row may settle it."""
+    """A claimed message with the row that says so. Only whoever still holds the row may settle it.
+
+    `messages`: of how many this call is made; each of them is a Call with the same id.
+    """
 
     id: str
     message: Message
+    messages: int = 1
+
+
+@dataclass(frozen=True)
+class Due:
+    """A message that may leave. `due_at`: since when it, or what it waits behind, may."""
+
+    message: Message
+    due_at: datetime
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,53 @@ def lanes(connection: Connection, destination: str) -> list[Lane]:
     return [Lane(row.account_code, row.priority, row.due_at) for row in rows]
 
 
+def due(
+    connection: Connection,
+    destination: str,
+    limit: int,
+    now: datetime,
+    open_lanes: Sequence[Lane],
+    *,
+    is_probe: bool = False,
+) -> list[Due]:
+    """At most `limit` due heads, in the order in which they are, locked until the transaction ends.
+
+    `is_probe`: this looks whether the upstream answers again, so a head in back-off will do.
+    """
+    until = _ALWAYS if is_probe else now
+    among = [lane for lane in open_lanes if lane.due_at <= until]
+    due_at: dict[int, datetime] = {}
+    for priority in sorted({lane.priority for lane in among}):
+        its_lanes = [lane for lane in among if lane.priority == priority]
+        for lane, count in _shares(connection, destination, its_lanes, limit - len(due_at), until):
+            rows = connection.execute(_HEADS_OF_LANE, _bound(destination, lane, count, until))
+            due_at |= {row.seq: row.due_at for row in rows}
+        if len(due_at) >= limit:
+            break
+    return [Due(message, due_at[message.seq]) for message in read(connection, list(due_at))]
+
+
+def hold(
+    connection: Connection,
+    worker_id: str,
+    destination: str,
+    batches: Sequence[Sequence[Message]],
+    now: datetime,
+) -> list[list[Call]]:
+    """Write one call row for each batch before anything is sent. Returns the calls of each."""
+    held = []
+    for batch in batches:
+        its_id = str(uuid.uuid4())
+        held.append([Call(its_id, message, len(batch)) for message in batch])
+    its_call = {"worker_id": worker_id, "destination": destination, "started_at": now}
+    write(
+        connection,
+        Insert(calls, [{"id": batch[0].id, **its_call} for batch in held]),
+        Update(waiting, [{"seq": one.message.seq, "call_id": one.id} for batch in held for one in batch]),
+    )
+    return held
+
+
 def claim(
     connection: Connection,
     worker_id: str,
@@ -64,22 +124,21 @@ def claim(
     *,
     is_probe: bool = False,
 ) -> list[Call]:
-    """Take at most `limit` due heads and write one call row for each before anything is sent.
-
-    `open_lanes`: only of these; None: of all. `is_probe`: this looks whether the upstream answers again, so a
-    head in back-off will do.
-    """
-    until = _ALWAYS if is_probe else now
+    """Take at most `limit` due heads, each for a call of its own. `open_lanes`: only of these; None: of all."""
     among = lanes(connection, destination) if open_lanes is None else open_lanes
-    due = [lane for lane in among if lane.due_at <= until]
-    seqs: list[int] = []
-    for priority in sorted({lane.priority for lane in due}):
-        its_lanes = [lane for lane in due if lane.priority == priority]
-        for lane, count in _shares(connection, destination, its_lanes, limit - len(seqs), until):
-            seqs += connection.scalars(_HEADS_OF_LANE, _bound(destination, lane, count, until))
-        if len(seqs) >= limit:
-            break
-    return _call(connection, worker_id, destination, seqs, now) if seqs else []
+    found = due(connection, destination, limit, now, among, is_probe=is_probe)
+    return [one for [one] in hold(connection, worker_id, destination, [[d.message] for d in found], now)]
+
+
+def is_filled(
+    connection: Connection, destination: str, among: Sequence[Lane], count: int, now: datetime
+) -> bool:
+    """Whether so many heads are due."""
+    for lane in among[:MOST_MERGED]:
+        count -= len(connection.execute(_COUNTED, _bound(destination, lane, count, now)).all())
+        if count <= 0:
+            return True
+    return False
 
 
 def bring_forward(
@@ -184,25 +243,13 @@ def _of(found: sa.CTE, column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
 _NEVER_SORT = sa.text("SET LOCAL enable_sort = off")
 _FREE_HEADS = _free_heads_of(waiting)
 _LANES = _first_of_each()
-_OF_LANE = (
-    sa.select(waiting.c.seq)
+_FIRST_OF_LANE = (
+    sa.select(waiting.c.seq, waiting.c.due_at)
     .where(*_FREE_HEADS, *_in_lane())
     .order_by(waiting.c.due_at, waiting.c.seq)
     .limit(sa.bindparam("count"))
-    .with_for_update(skip_locked=True)
 )
+_COUNTED = _FIRST_OF_LANE.where(waiting.c.due_at <= sa.bindparam("until"))
+_OF_LANE = _FIRST_OF_LANE.with_for_update(skip_locked=True)
 _HEADS_OF_LANE = _OF_LANE.where(waiting.c.due_at <= sa.bindparam("until"))
 _LATE_OF_LANE = _OF_LANE.where(waiting.c.due_at > sa.bindparam("until"))
-
-
-def _call(
-    connection: Connection, worker_id: str, destination: str, due: Sequence[int], now: datetime
-) -> list[Call]:
-    claimed = [Call(str(uuid.uuid4()), message) for message in read(connection, due)]
-    its_call = {"worker_id": worker_id, "destination": destination, "started_at": now}
-    write(
-        connection,
-        Insert(calls, [{"id": one.id, **its_call} for one in claimed]),
-        Update(waiting, [{"seq": one.message.seq, "call_id": one.id} for one in claimed]),
-    )
-    return claimed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.message import Delivered, Message, Outcome, Rejected, Retry, Skipped, State, Uncertain
+from bridge.message import Delivered, Divided, Message, Outcome, Rejected, Retry, Skipped, State, Uncertain
 from bridge.outbox.claim import Call
 from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, leave, promote, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting
@@ -20,7 +21,9 @@ ANSWER_KEPT = 2000  # characters of the upstream's answer that stay with an atte
 BACK_OFF_FIRST = 1.0  # seconds
 BACK_OFF_MOST = 15 * 60.0
 
-_STILL_OURS = sa.select(waiting.c.call_id).where(among(waiting.c.call_id, "ids")).with_for_update()
+_STILL_OURS = (
+    sa.select(waiting.c.seq, waiting.c.call_id).where(among(waiting.c.call_id, "ids")).with_for_update()
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,7 @@ def settle(
     `shut_for`: seconds for which a message was ever kept back; they do not count as time in which it was tried.
     """
     lock_keys(connection, (r.call.message.line for r in results))
-    ours = _fence(connection, results)
-    kept = [r for r in results if r.call.id in ours]
+    kept, late = _fence(connection, results)
     failed = [r.call.message for r in kept if isinstance(r.outcome, Retry | Uncertain)]
     shut = {message.seq: shut_for(message) for message in failed}
     endings = [(r, ending_of(r, now, retry_for, shut.get(r.call.message.seq, 0.0))) for r in kept]
@@ -66,12 +68,12 @@ def settle(
         Update(messages, _endings(endings, now, shut)),
         Update(waiting, again),
         Delete(waiting, [{"seq": r.call.message.seq} for r, _ in final]),
-        Delete(calls, [{"id": r.call.id} for r in results]),
+        Delete(calls, [{"id": one} for one in _whole(results)]),
     )
     promoted = promote(connection, {r.call.message.line for r, _ in final})
     in_place = {r.call.message.line: r.call.message.seq for r, state in final if state in IN_PLACE}
     _supersede(connection, promoted, in_place, now)
-    return Settled(tuple(final), tuple(r for r in results if r.call.id not in ours))
+    return Settled(tuple(final), late)
 
 
 def ending_of(
@@ -84,6 +86,8 @@ def ending_of(
             return State.DELIVERED, None, None
         case Delivered():
             return State.RETRYING if message.first_failed_at else State.ACCEPTED, now, None
+        case Divided(reason=reason):
+            return State.RETRYING, now, reason
         case Skipped(reason):
             return State.SKIPPED, None, reason
         case Rejected(reason=reason):
@@ -108,8 +112,23 @@ def back_off(tries: int, asked: float | None = None) -> timedelta:
     return timedelta(seconds=max(random.uniform(0, most), asked or 0))  # noqa: S311  jitter, no secret
 
 
-def _fence(connection: Connection, results: Sequence[Result]) -> set[str]:
-    return set(connection.scalars(_STILL_OURS, {"ids": [r.call.id for r in results]}))
+def _fence(connection: Connection, results: Sequence[Result]) -> tuple[list[Result], tuple[Result, ...]]:
+    """Those whose messages are still held by their calls, and the others."""
+    rows = connection.execute(_STILL_OURS, {"ids": list({r.call.id for r in results})})
+    ours = {(row.seq, row.call_id) for row in rows}
+    mine = [(r.call.message.seq, r.call.id) in ours for r in results]
+    return (
+        [r for r, is_mine in zip(results, mine, strict=True) if is_mine],
+        tuple(r for r, is_mine in zip(results, mine, strict=True) if not is_mine),
+    )
+
+
+def _whole(results: Sequence[Result]) -> list[str]:
+    """The calls of which nothing else is to be settled. A row that outlives its call is harmless, and goes with its
+    worker; one that is gone before would leave what still hangs on it to nobody.
+    """
+    found = Counter(r.call.id for r in results)
+    return list({r.call.id for r in results if found[r.call.id] >= r.call.messages})
 
 
 def _attempts(results: Sequence[Result], now: datetime) -> list[dict[str, object]]:

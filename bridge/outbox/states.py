@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.message import Delivered, Message, Rejected, Retry, Uncertain
+from bridge.message import Delivered, Divided, Message, Rejected, Retry, Uncertain
 from bridge.outbox import claim
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import destination_states
@@ -148,7 +148,7 @@ def note(
         return []
     before = _held(connection, destination)
     after = dict(before)
-    for result in results:
+    for result in _one_of_each_call(results):
         _learn(after, destination, result, now, credential_of(result.call.message.account_code))
     changed = [state for account, state in after.items() if before.get(account) != state]
     _write(connection, changed)
@@ -161,6 +161,16 @@ def note(
             of_account = None if state.account_code in (WHOLE, COMMON) else state.account_code
             claim.bring_forward(connection, destination, now, of_account)
     return turned
+
+
+def _one_of_each_call(results: Sequence[Result]) -> list[Result]:
+    """A call of many messages that fails is one failure. Of what it says of its messages an answer counts."""
+    found: dict[str, Result] = {}
+    for result in results:
+        first = found.setdefault(result.call.id, result)
+        if getattr(first.outcome, "status", None) is None:
+            found[result.call.id] = result
+    return list(found.values())
 
 
 def _matters(result: Result, states: dict[str, DestinationState]) -> bool:
@@ -196,7 +206,7 @@ def _learn(
                 whole = replace(_closed(whole, reason, now), probe_at=now + PROBE_EVERY)
         case Retry():
             whole = replace(whole, troubled_lines=())
-        case Delivered(status=int()) | Rejected(status=int()):
+        case Delivered(status=int()) | Rejected(status=int()) | Divided(status=int()):
             whole = _answering(whole, now)
             _answer(states, message.account_code, now)
     if isinstance(outcome, Retry) and outcome.wait:

@@ -84,18 +84,22 @@ def send_last_again(connection: Connection, lines: Iterable[int], now: datetime)
 
 
 def _spoil(connection: Connection, line: int, now: datetime) -> list[int]:
-    """Take over the call that a line has in flight: the late one may have arrived after it."""
+    """Take over what a line has in flight: the late call may have arrived after it."""
     in_flight = sa.select(waiting.c.seq, waiting.c.call_id).where(
-        waiting.c.line == line, waiting.c.is_head, waiting.c.call_id.is_not(None)
+        waiting.c.line == line, waiting.c.call_id.is_not(None)
     )
-    found = connection.execute(in_flight.with_for_update()).all()
-    for row in found:
+    found = connection.execute(in_flight.order_by(waiting.c.seq).with_for_update()).all()
+    seqs = [row.seq for row in found]
+    if found:
         free = {"call_id": None, "due_at": now + CALL_LASTS, "expires_at": None}  # it left in time
-        connection.execute(sa.update(waiting).where(waiting.c.seq == row.seq).values(free))
+        connection.execute(sa.update(waiting).where(waiting.c.seq.in_(seqs)).values(free))
         told = {"state": State.RETRYING, "was_uncertain": True, "expires_at": None, "reason": OVERTAKEN_LATE}
-        connection.execute(sa.update(messages).where(messages.c.seq == row.seq).values(told))
-        connection.execute(sa.delete(calls).where(calls.c.id == row.call_id))
-    return [row.seq for row in found]
+        connection.execute(sa.update(messages).where(messages.c.seq.in_(seqs)).values(told))
+        # Others of its batch are its worker's to settle.
+        carries_more = sa.select(waiting.c.seq).where(waiting.c.call_id == calls.c.id).exists()
+        its = calls.c.id.in_({row.call_id for row in found})
+        connection.execute(sa.delete(calls).where(its, ~carries_more))
+    return seqs
 
 
 def _is_going_again(connection: Connection, line: int) -> bool:

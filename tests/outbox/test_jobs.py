@@ -49,10 +49,10 @@ class FakeDestination:
         assert len({message.line for message, *_ in done}) == len(done)
         self.recorded += [(m.id, outcome.reason, state) for m, _, outcome, state in done]  # type: ignore[union-attr]
 
-    def doubt(self, connection: Connection, *doubted: Message) -> None:
-        if any(title_of(message.request) in self.broken for message in doubted):
+    def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, Any]]) -> None:
+        if any(title_of(message.request) in self.broken for message, _ in doubted):
             raise ValueError("broken")
-        self.doubted += [message.id for message in doubted]
+        self.doubted += [message.id for message, _ in doubted]
 
 
 class Jobs:

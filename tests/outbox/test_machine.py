@@ -92,7 +92,7 @@ class TestWithoutARule:
     def test_without_the_fence_a_late_worker_settles_what_others_have(
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(settle, "_fence", lambda connection, results: {r.call.id for r in results})
+        monkeypatch.setattr(settle, "_fence", lambda connection, results: (list(results), ()))
 
         with pytest.raises(AssertionError, match="a call settles once"):
             run(harness, FOUND_WITHIN)

@@ -196,13 +196,14 @@ class Transactions:
             if is_all_open and is_alone and not self.is_paused:
                 assert len(claimed) == min(most, len(due)), "what is due is not left"
             for one in claimed:
-                word = self.model.word(one.call.message.id)
+                [call], [standing] = one.calls, one.standings
+                word = self.model.word(call.message.id)
                 assert word.is_head, f"{word} left before its turn"
                 assert word.call is None, f"{word} left twice"
                 assert word in due or one.is_probe or not is_alone, f"{word} left too early"
-                assert one.call.message.was_uncertain == word.was_uncertain
-                word.call = one.call.id
-                hand.held.append(Held(one.call, word, one.standing, now))
+                assert call.message.was_uncertain == word.was_uncertain
+                word.call = call.id
+                hand.held.append(Held(call, word, standing, now))
 
         return Step(run, compare)
 
@@ -222,7 +223,7 @@ class Transactions:
             states.note(connection, DESTINATION, [r for _, r in kept], now, self.calendar.credential_of)
             came_late = [r for r in settled.late if isinstance(r.outcome, Delivered | Uncertain)]
             for result in settled.late:
-                self.calendar.doubt(connection, result.call.message)
+                self.calendar.doubt(connection, [(result.call.message, None)])
             upkeep.send_last_again(connection, {r.call.message.line for r in came_late}, now)
             return settled
 
