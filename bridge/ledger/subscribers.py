@@ -31,13 +31,24 @@ _ACCOUNT_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _OF_KEYS = sa.select(subscriptions).where(among(subscriptions.c.key, "keys")).order_by(subscriptions.c.key)
 _OF_KEYS_LOCKED = _OF_KEYS.with_for_update()
 _HELD = sa.select(braze_held).where(among(braze_held.c.subscription_key, "keys"))
+_HOLDS = sa.or_(braze_held.c.certain != {}, braze_held.c.unsure != {})
+# Not EXISTS: PostgreSQL may join for that, and read all that is held.
+_ONE_HELD = (
+    sa.select(braze_held.c.identifier)
+    .where(braze_held.c.subscription_key == subscriptions.c.key, _HOLDS)
+    .limit(1)
+    .scalar_subquery()
+)
 _COUNT_HELD = (
     sa.select(braze_held.c.identifier, sa.func.count())
-    .where(
-        among(braze_held.c.identifier, "identifiers"),
-        sa.or_(braze_held.c.certain != {}, braze_held.c.unsure != {}),
-    )
+    .where(among(braze_held.c.identifier, "identifiers"), _HOLDS)
     .group_by(braze_held.c.identifier)
+)
+_FORGET = sa.delete(subscriptions).where(among(subscriptions.c.key, "keys"))
+_FORGET_HELD = (
+    sa.delete(braze_held)
+    .where(among(braze_held.c.subscription_key, "keys"), ~_HOLDS)
+    .returning(braze_held.c.sent, braze_held.c.saved)
 )
 
 
@@ -271,6 +282,26 @@ def counts(connection: Connection) -> dict[str, int]:
         sa.select(sa.func.sum(braze_held.c.sent), sa.func.sum(braze_held.c.saved))
     ).one()
     return found | {"data_points_sent": int(sums[0] or 0), "data_points_saved": int(sums[1] or 0)}
+
+
+def forget_old(connection: Connection, before: datetime) -> int:
+    """Forget at most 500 subscriptions that ended before then, and of which Braze holds nothing. Returns how many.
+
+    Their data points stay, added up in one row that tells of nobody.
+    """
+    ended = sa.select(subscriptions.c.key).where(
+        ~subscriptions.c.is_active, subscriptions.c.updated_at < before
+    )
+    gone = ended.where(_ONE_HELD.is_(None)).order_by(subscriptions.c.updated_at).limit(MOST_FORGOTTEN)
+    # Locked: what a request brings back to life just now stays.
+    keys = list(connection.scalars(gone.with_for_update(skip_locked=True)))
+    if keys:
+        connection.execute(_FORGET, {"keys": keys})
+        points = connection.execute(_FORGET_HELD, {"keys": keys}).all()
+        sums = {"sent": sum(row.sent for row in points), "saved": sum(row.saved for row in points)}
+        if any(sums.values()):
+            write_held(connection, [HeldRow("", "", EMPTY, **sums)], before)
+    return len(keys)
 
 
 _CONDITIONS: Mapping[str, sa.ColumnElement[bool]] = {
