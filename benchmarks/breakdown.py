@@ -81,7 +81,7 @@ def main(requests: int, *, is_bare: bool) -> None:
                 _drive(watches.around(FLASK, app.wsgi_app), watches, requests)
                 parts = app.extensions["bridge"]
                 parts.inbox.close()
-                parts.accounts.close()
+                parts.addressees.close()
                 parts.database.close()
     print(watches.told([FLASK, *dict.fromkeys(part for _, _, part in ACCEPTING), LOGGED], requests))
 

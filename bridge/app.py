@@ -16,7 +16,7 @@ from bridge.calendar.templates import Templates, publish_files
 from bridge.calendar.zones import use_pinned_tzdata
 from bridge.database import UNAVAILABLE, Database
 from bridge.errors import SettingsInvalid
-from bridge.ledger import events
+from bridge.ledger import addressees
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web import destinations, guard, hooks, jobs, messages, problems, unguarded
@@ -56,7 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings=settings,
         database=database,
         inbox=Inbox(database),
-        accounts=events.accounts_in_groups(database),
+        addressees=addressees.in_groups(database),
         templates=Templates(database),
         guard=guard.Guard(settings),
         waiters=threading.BoundedSemaphore(MOST_WAITING),

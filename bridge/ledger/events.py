@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,20 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.database import Database
-from bridge.groups import Groups
 from bridge.ledger.tables import calendar_events, calendar_holders
 from bridge.message import Json
 from bridge.rows import Upsert, among, write
 
 Place = tuple[str, str]  # account code, Rokt's eventId
-
-
-_ACCOUNTS_OF = (
-    sa.select(calendar_holders.c.subscription_id, calendar_holders.c.account_code)
-    .where(among(calendar_holders.c.subscription_id, "ids"))
-    .distinct()
-)
 
 
 def _about(table: sa.Table, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -96,24 +87,6 @@ def standings(connection: Connection, places: Iterable[Place]) -> dict[Place, St
             row.content, row.is_certain, frozenset(holders.get(place, ())), row.unsent
         )
     return standings
-
-
-def accounts_in_groups(database: Database) -> Groups[Collection[str], Mapping[str, str]]:
-    """`accounts_of` for many requests at once: a query for each would cost an eighth of its time."""
-
-    def look_up(group: Sequence[Collection[str]]) -> Sequence[Mapping[str, str]]:
-        with database.read() as connection:
-            found = accounts_of(connection, {one for ids in group for one in ids})
-        return [{one: found[one] for one in ids if one in found} for ids in group]
-
-    return Groups("accounts", look_up, lambda ids: (len(ids),))
-
-
-def accounts_of(connection: Connection, subscription_ids: Iterable[str]) -> dict[str, str]:
-    """The account of each subscription that was reached before."""
-    wanted = list(subscription_ids)
-    rows = connection.execute(_ACCOUNTS_OF, {"ids": wanted}) if wanted else ()
-    return {row.subscription_id: row.account_code for row in rows}
 
 
 def accounts_with(connection: Connection, rokt_event_id: str) -> list[str]:

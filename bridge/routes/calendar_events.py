@@ -60,8 +60,9 @@ class CalendarCall:
     """One request about one event of one user, read and rendered; who holds what is not asked yet.
 
     `rokt_event_id`: `{event_id}_{user_id}`. `event`: the fields given, in the form that CalendarEvent.of
-    completes. `is_whole`: what is not given is meant to be blank, not left as it was. `names`: what the caller
-    calls our fields, where that is something else.
+    completes. `is_whole`: what is not given is meant to be blank, not left as it was. `goes_by_user`: where no
+    subscription is given, the user's are meant. `names`: what the caller calls our fields, where that is something
+    else.
     """
 
     action: str
@@ -81,6 +82,7 @@ class CalendarCall:
     expires: str | None = None
     idempotency_key: str | None = None
     is_test: bool = False
+    goes_by_user: bool = False
     names: Mapping[str, str] = field(default_factory=dict)
 
     def event(self, base: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -152,6 +154,7 @@ def read(
         "as_of": as_of,
         "idempotency_key": key or None,
         "is_test": is_test(key, header_key, dispatch_id),
+        "goes_by_user": True,
     }
     if name:
         return _rendered(

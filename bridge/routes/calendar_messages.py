@@ -1,35 +1,22 @@
-"""A calendar call into messages: one for each account, addressed by what the ledger knows."""
+"""A calendar call into messages, one for each account."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.calendar.event import CalendarEvent
 from bridge.calendar.plan import CalendarRequest
-from bridge.errors import FieldError, InvalidPayload, TemplateRefused
+from bridge.errors import InvalidPayload, TemplateRefused
 from bridge.message import NewMessage, State
+from bridge.routes.addressing import Known, address
 from bridge.routes.calendar_events import CalendarCall
-from bridge.routes.incoming import Suffixed, plain
+from bridge.routes.incoming import plain
 
 DESTINATION = "rokt_calendar"
 MOST_REASON = 1_000  # characters
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the ledger answers. `accounts`: of subscriptions reached before. `standing_in`: the accounts in which
-    the event stands. `content`: the event as it will stand when all that was accepted has left."""
-
-    accounts: Mapping[str, str]
-    standing_in: Sequence[str] = ()
-    content: Mapping[str, Any] | None = None
-
-    @property
-    def has_event(self) -> bool:
-        return bool(self.standing_in) or self.content is not None
 
 
 @dataclass(frozen=True)
@@ -58,10 +45,10 @@ def _plan(call: CalendarCall, known: Known, now: datetime, test_subscriptions: f
     if call.skip is not None:
         return _skipped(call, call.skip)
     content, given, warnings, ends_at = _content(call, known)
-    chosen = _of_chosen_calendars(call)
-    if chosen is not None and not chosen:
-        return _skipped(call, f"no subscription to the calendar {', '.join(_wanted_calendars(call))}")
-    groups = _groups(call, chosen, known)
+    addressed = address(call, known)
+    if addressed.nobody:
+        return _skipped(call, addressed.nobody)
+    groups, warnings = addressed.groups, warnings + addressed.warnings
     reached = {
         account: to
         for account, ids in groups.items()
@@ -133,77 +120,6 @@ def _content(
 def _zone_name(call: CalendarCall, stands: Mapping[str, Any]) -> str | None:
     given = call.fields.get("timezone")
     return given if isinstance(given, str) and given.strip() else stands.get("timezone")
-
-
-def _groups(call: CalendarCall, chosen: frozenset[str] | None, known: Known) -> dict[str, tuple[str, ...]]:
-    """The subscriptions by account. `chosen`: only these."""
-    ids = call.subscription_ids
-    if not ids:
-        accounts = [one.value for one in call.accounts] or list(known.standing_in)
-        if call.action == "create" or (call.action == "upsert" and not known.has_event):
-            field = FieldError("subscription_ids", "none was given, and none of this user is known here")
-            raise InvalidPayload.of(field)
-        if not accounts:
-            field = FieldError("account_code", "is blank: this user has no rokt:account_code")
-            raise InvalidPayload.of(field)
-        return dict.fromkeys(accounts, ())
-    groups: dict[str, dict[str, str]] = {}
-    lost = []
-    for position, one in enumerate(ids):
-        if chosen is not None and one not in chosen:
-            continue
-        if account := _account_of(one, position, ids, call.accounts, known):
-            groups.setdefault(account, {}).setdefault(
-                one.casefold(), one
-            )  # the same id may stand there twice
-        else:
-            lost.append(one)
-    if lost and not call.accounts:
-        field = FieldError("account_code", "is blank: this user has no rokt:account_code")
-        raise InvalidPayload.of(field)
-    if lost:
-        told = f"the account of {', '.join(lost[:5])} is not known; send rokt:account_code as Braze holds it"
-        raise InvalidPayload.of(FieldError("subscription_ids", told))
-    return {account: tuple(its_ids.values()) for account, its_ids in groups.items()}
-
-
-def _account_of(
-    subscription_id: str, position: int, ids: Sequence[str], accounts: Sequence[Suffixed], known: Known
-) -> str | None:
-    if account := known.accounts.get(subscription_id):
-        return account
-    if paired := [one.value for one in accounts if one.is_of(subscription_id)]:
-        return paired[0]
-    if len({one.value for one in accounts}) == 1:
-        return accounts[0].value
-    return accounts[position].value if len(accounts) == len(ids) else None
-
-
-def _of_chosen_calendars(call: CalendarCall) -> frozenset[str] | None:
-    """The subscriptions of the calendars asked for; None: nobody asked."""
-    wanted = {code.casefold() for code in _wanted_calendars(call)}
-    if not wanted or not call.subscription_ids:
-        return None
-    calendars, ids = call.calendars, call.subscription_ids
-    by_position = len(calendars) == len(ids)
-    calendar_of: dict[str, set[str]] = {}
-    for position, one in enumerate(ids):
-        paired = {c.value.casefold() for c in calendars if c.is_of(one)}
-        if not paired and by_position:
-            paired = {calendars[position].value.casefold()}
-        calendar_of.setdefault(one, set()).update(paired)
-    if not any(calendar_of.values()) and len({c.value for c in calendars}) == 1 and len(set(ids)) == 1:
-        return frozenset(ids)
-    if not any(calendar_of.values()):
-        told = "the calendars of these subscriptions are not known; send rokt:calendar_code as Braze holds it"
-        raise InvalidPayload.of(FieldError("calendar_code", told))
-    return frozenset(one for one in ids if calendar_of[one] & wanted)
-
-
-def _wanted_calendars(call: CalendarCall) -> tuple[str, ...]:
-    if call.chosen_calendars is not None:
-        return call.chosen_calendars
-    return tuple(dict.fromkeys(one.value for one in call.calendars))
 
 
 def line(account_code: str, rokt_event_id: str) -> str:

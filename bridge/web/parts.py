@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bridge.calendar.templates import Templates
 from bridge.database import Database
 from bridge.groups import Groups
+from bridge.ledger.addressees import Addressees, Whom
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web.guard import Guard
@@ -21,7 +21,7 @@ class Parts:
     settings: Settings
     database: Database
     inbox: Inbox
-    accounts: Groups[Collection[str], Mapping[str, str]]
+    addressees: Groups[Whom, Addressees]
     templates: Templates
     guard: Guard
     waiters: threading.BoundedSemaphore

@@ -16,7 +16,6 @@ from bridge.ledger.events import (
     Change,
     Place,
     Standing,
-    accounts_of,
     accounts_with,
     doubt,
     forget_old,
@@ -165,15 +164,6 @@ class TestDoubt:
 
 
 class TestWhereThingsAre:
-    def test_a_subscription_that_was_reached_is_known_by_its_account(
-        self, ledger: Ledger, database: Database
-    ) -> None:
-        ledger.record(a_change(HELD), a_change(replace(HELD, holders=frozenset({"c"})), OTHER))
-
-        with database.read() as connection:
-            assert accounts_of(connection, ["a", "c", "never"]) == {"a": ACCOUNT, "c": "other"}
-            assert accounts_of(connection, []) == {}
-
     def test_the_accounts_of_an_event_include_those_where_its_create_died(
         self, ledger: Ledger, database: Database
     ) -> None:
