@@ -16,8 +16,8 @@ from bridge.outbox.reading import Filter
 from bridge.outbox.selection import count
 from bridge.routes.incoming import Reader, plain
 from bridge.web import filters
-from bridge.web.intake import flag
 from bridge.web.json_body import read_object
+from bridge.web.outcome import flag
 from bridge.web.parts import Parts
 
 OPTIONS = {Kind.REPLAY: ("dry_run", "force", "render"), Kind.CANCEL: ("dry_run",)}

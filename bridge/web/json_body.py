@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from flask import Request
@@ -12,14 +13,24 @@ from bridge.errors import InvalidPayload, MalformedJson, TooLarge, UnsupportedMe
 from bridge.web.server import BROKEN_BODY
 
 MOST_DEPTH = 32
+# Strings whole, so that a comma inside one stays; one that never ends swallows the rest, as every part is read once.
+_COMMAS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|,(?=\s*[}\]])', re.DOTALL)
 _FORMS = ("application/x-www-form-urlencoded", "multipart/")
 
 
-def read_object(request: Request) -> tuple[dict[str, Any], bytes]:
-    """The body, an object, and its bytes.
+def read_object(request: Request, *, is_lenient: bool = False) -> tuple[dict[str, Any], bytes]:
+    """The body, an object, and its bytes. Errors: those of `read`, and InvalidPayload for what is no object."""
+    body, raw = read(request, is_lenient=is_lenient)
+    if not isinstance(body, dict):
+        raise InvalidPayload(f"The body must be an object in braces, not {json_type(body)}.")
+    return body, raw
 
-    Errors: UnsupportedMediaType for a form, TooLarge, MalformedJson with line and column, InvalidPayload for what is
-    no object or nested deeper than 32.
+
+def read(request: Request, *, is_lenient: bool = False) -> tuple[Any, bytes]:
+    """The body, and its bytes. `is_lenient`: a comma before a closing bracket is passed over.
+
+    Errors: UnsupportedMediaType for a form, TooLarge, MalformedJson with line and column, or for what is nested
+    deeper than 32.
     """
     if (request.mimetype or "").startswith(_FORMS):
         raise UnsupportedMediaType("Send JSON with Content-Type: application/json; forms are not read here.")
@@ -33,7 +44,7 @@ def read_object(request: Request) -> tuple[dict[str, Any], bytes]:
     if request.content_length is None and most is not None and len(raw) >= most:
         raise TooLarge("A request may have 1 MiB at most.")  # in chunks, and cut off there without a word
     try:
-        body = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
+        body = _loads(raw.decode("utf-8-sig"), is_lenient)
     except UnicodeDecodeError as wrong:
         raise MalformedJson(f"The body is not UTF-8: byte {wrong.start} cannot be read.") from wrong
     except json.JSONDecodeError as wrong:
@@ -45,11 +56,19 @@ def read_object(request: Request) -> tuple[dict[str, Any], bytes]:
         raise MalformedJson(
             "The body holds a number that JSON does not know, or one with thousands of digits."
         ) from wrong
-    if not isinstance(body, dict):
-        raise InvalidPayload(f"The body must be an object in braces, not {json_type(body)}.")
     if raw.count(b"[") + raw.count(b"{") > MOST_DEPTH and _depth(body) > MOST_DEPTH:
         raise MalformedJson("The body is nested too deeply.")
     return body, raw
+
+
+def _loads(text: str, is_lenient: bool) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError:
+        if not is_lenient:
+            raise
+        without = _COMMAS.sub(lambda found: "" if found[0] == "," else found[0], text)
+        return json.loads(without, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> float:

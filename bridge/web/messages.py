@@ -16,7 +16,7 @@ from bridge.rendering import Renderer
 from bridge.routes.calendar_messages import reason_of
 from bridge.routes.incoming import plain
 from bridge.web import filters
-from bridge.web.intake import flag
+from bridge.web.outcome import flag
 from bridge.web.parts import Parts
 from bridge.web.problems import of_answerable
 

@@ -23,7 +23,7 @@ class Clock:
 
 def test_who_waits_long_looks_less_and_less_often(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr("bridge.web.intake.time", clock)
+    monkeypatch.setattr("bridge.web.outcome.time", clock)
 
     bridge.accept(literal(), headers={"Prefer": "wait=25"})
 
