@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,8 +13,6 @@ from bridge.outbox.claim import Due
 from bridge.outbox.lines import read
 from bridge.outbox.tables import waiting
 from bridge.rows import each
-
-_END = 2**62  # behind the last `seq` there will ever be
 
 
 def with_their_lines(connection: Connection, heads: Sequence[Due], most: int) -> list[Due]:
@@ -36,35 +35,43 @@ def _behind(connection: Connection, lines: Sequence[int], most: int) -> dict[int
     # Whoever ends or moves what is behind a head holds the line's key.
     if longer and connection.dialect.name == "postgresql":
         longer = [row.key for row in connection.execute(_TRY_LOCK, {"keys": longer})]
-    if longer:
-        seqs = [row.seq for row in connection.execute(_REST, {"lines": longer, "most": most})]
-        for message in read(connection, seqs):
-            behind[message.line].append(message)
+    for message in read(connection, _rest(connection, longer, most)):
+        behind[message.line].append(message)
     return behind
+
+
+def _rest(connection: Connection, lines: Sequence[int], most: int) -> list[int]:
+    if connection.dialect.name == "postgresql":
+        rows = connection.execute(_REST_OF_EACH, {"lines": lines, "most": most}).all() if lines else []
+    else:
+        rows = [row for line in lines for row in connection.execute(_REST, {"line": line, "most": most})]
+    return [row.seq for row in rows]
+
+
+def _rest_of(line: sa.ColumnElement[Any]) -> sa.Select[tuple[int]]:
+    """By the index on lines, in its order: while statistics say that nothing waits, to read all seems as good."""
+    return (
+        sa.select(waiting.c.seq)
+        .where(waiting.c.line == line, sa.not_(waiting.c.is_head), waiting.c.call_id.is_(None))
+        .order_by(waiting.c.line, waiting.c.seq)
+    )
 
 
 def _longer_lines() -> sa.Select[tuple[int]]:
     line = each("lines")
-    others = sa.select(waiting.c.seq).where(waiting.c.line == line, sa.not_(waiting.c.is_head))
-    return sa.select(line).where(others.exists())
+    first = _rest_of(line).limit(1).correlate(line.table).scalar_subquery()
+    return sa.select(line).where(first.is_not(None))
 
 
-def _rest_of_lines() -> sa.Select[tuple[int]]:
-    """By the index on lines, up to the last that is wanted of each, however many wait in it."""
-    line, last = each("lines"), waiting.alias("last").c
-    offset = sa.bindparam("most", type_=sa.Integer)
-    until = sa.select(last.seq).where(last.line == line).order_by(last.seq).offset(offset).limit(1)
-    wanted = waiting.c.seq <= sa.func.coalesce(until.correlate(line.table).scalar_subquery(), _END)
-    free = (sa.not_(waiting.c.is_head), waiting.c.call_id.is_(None))
-    return (
-        sa.select(waiting.c.seq)
-        .select_from(line.table.join(waiting, sa.and_(waiting.c.line == line, wanted)))
-        .where(*free)
-    )
+def _rest_of_each_line() -> sa.Select[tuple[int]]:
+    line = each("lines")
+    rest = _rest_of(line).limit(sa.bindparam("most")).correlate(line.table).lateral("rest")
+    return sa.select(rest.c.seq).select_from(line.table.join(rest, sa.true()))
 
 
 _LONGER = _longer_lines()
-_REST = _rest_of_lines()
+_REST = _rest_of(sa.bindparam("line", type_=sa.BigInteger)).limit(sa.bindparam("most"))
+_REST_OF_EACH = _rest_of_each_line()
 _TRY_LOCK = sa.text(
     "SELECT key FROM unnest(CAST(:keys AS bigint[])) AS key WHERE pg_try_advisory_xact_lock(key)"
 )

@@ -31,7 +31,9 @@ from bridge.outbox import (
     settle,
     upkeep,
 )
+from bridge.outbox.claim import Due
 from bridge.outbox.jobs import Kind
+from bridge.outbox.merging import with_their_lines
 from bridge.outbox.reading import Filter
 from bridge.outbox.settle import Result
 
@@ -95,6 +97,12 @@ def claimed(connection: Connection) -> Any:
     return claim.claim(connection, "w-1", DESTINATION, 8, NOON + DAY)
 
 
+def due(connection: Connection) -> list[Due]:
+    found = claim.due(connection, DESTINATION, 30, NOON + DAY, claim.lanes(connection, DESTINATION))
+    assert len(found) == 30
+    return found
+
+
 def settled_with(outcome: Any) -> Step:
     def step(connection: Connection) -> None:
         results = [Result(call, outcome) for call in claimed(connection)]
@@ -147,6 +155,10 @@ STEPS: dict[str, Step] = {
     "accepting": accepted,
     "claiming": claimed,
     "claiming for another": lambda c: claim.claim(c, "w-1", "another", 8, NOON + DAY),
+    "claiming with what waits behind": lambda c: with_their_lines(c, due(c), 75),
+    "whether a call would be full": lambda c: claim.is_filled(
+        c, DESTINATION, claim.lanes(c, DESTINATION), 37, NOON + DAY
+    ),
     "settling": settled_with(Delivered(202)),
     "putting off": settled_with(RETRY),
     "taking over": lambda c: (claimed(c), upkeep.take_over(c, NOON + DAY)),
@@ -198,6 +210,7 @@ def depths(
         )
         for database, count in ((shallow, SHALLOW), (deep, DEEP)):
             accept(database, count)
+            accept(database, count, line="one", event_id="one", action="create")
             accept(database, count, state=State.DELIVERED, event_id="other")
         yield shallow, deep
 

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from bridge.database import Database
 from bridge.message import Delivered
 from bridge.outbox import claim, settle
+from bridge.outbox.merging import with_their_lines
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import waiting
 
@@ -65,6 +66,18 @@ def test_a_claim_reads_no_more_than_it_takes(outbox: Outbox) -> None:
     assert len(calls) == TAKEN
     assert counts["waiting"] >= TAKEN
     assert max(counts.values()) <= MOST, counts
+
+
+def test_what_waits_behind_a_claim_is_read_and_nothing_else(outbox: Outbox) -> None:
+    outbox.accept(*(a_message(line=f"u-{user}") for user in range(TAKEN) for _ in range(2)), now=NOON - DAY)
+    with outbox.database.write() as connection, fetched(connection) as counts:
+        claim.go_by_index(connection)
+        due = claim.due(connection, DESTINATION, TAKEN, NOON, claim.lanes(connection, DESTINATION))
+        found = with_their_lines(connection, due, 75)
+
+    assert len(found) == 2 * TAKEN
+    assert counts["waiting"] >= 2 * TAKEN
+    assert max(counts.values()) <= 2 * MOST, counts
 
 
 def test_a_settle_reads_no_more_than_it_settles(outbox: Outbox) -> None:
