@@ -49,7 +49,8 @@ def read_fact(name: str, given: object) -> Fact | None:
     if name in _OPT_INS:
         return _opted(given)
     if name == "tags":
-        texts = [_text(name, one) for one in (given if isinstance(given, list) else [given])]
+        tags = given if isinstance(given, list) else [given]
+        texts = [_text(name, one) for one in tags if one is not None]
         return list(dict.fromkeys(filter(None, texts))) or None
     text = _text(name, given)
     if name == "subscription_method":
