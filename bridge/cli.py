@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import io
 import json
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote
 
 from bridge import __version__
@@ -84,6 +86,24 @@ def _parser() -> argparse.ArgumentParser:
     for bulk in (again, cancel):
         _add_filters(bulk)
         bulk.add_argument("--dry-run", action="store_true", help="only count")
+    subscribers = add(
+        "subscribers", lambda _given: 2, "import, list, show or count the subscribers that are known"
+    )
+    kinds = subscribers.add_subparsers(required=True, metavar="import|list|show|counts")
+    known = kinds.add_parser("import", help="take in what Braze holds already, from an export of its users")
+    known.set_defaults(command=_import_subscribers)
+    known.add_argument(
+        "file", metavar="FILE", help='JSON lines, a JSON array or CSV; "-" reads standard input'
+    )
+    listing = kinds.add_parser("list", help="by subscription id")
+    listing.set_defaults(command=_list_subscribers)
+    for name in SUBSCRIBER_FILTERS:
+        listing.add_argument(f"--{name.replace('_', '-')}")
+    listing.add_argument("--limit", type=int, default=50)
+    show = kinds.add_parser("show", help="one subscription")
+    show.set_defaults(command=_show_subscriber)
+    show.add_argument("id", help="the subscription's id")
+    kinds.add_parser("counts", help="how many, in each state").set_defaults(command=_count_subscribers)
     jobs = add("jobs", lambda _given: 2, "list, show or cancel jobs: replays and cancels of many messages")
     kinds = jobs.add_subparsers(required=True, metavar="list|show|cancel")
     kinds.add_parser("list", help="the newest first").set_defaults(command=_list_jobs)
@@ -103,6 +123,11 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("name")
     add("hash-password", _hash_password, "read a password and print the hash for CONSOLE_USERS")
     return parser
+
+
+SUBSCRIBER_FILTERS = ("user_id", "subscription_id", "state", "cursor")
+IMPORTED_AT_ONCE = 500  # subscriptions of one transaction
+FAULTS_SHOWN = 20
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -289,6 +314,101 @@ def _create_job(kind: str, given: argparse.Namespace, options: dict[str, str]) -
     return _call("POST", f"/v1/messages/{kind}", query, _filters(given))
 
 
+def _import_subscribers(given: argparse.Namespace) -> int:
+    from bridge import schema
+    from bridge.database import UNAVAILABLE, Database
+
+    settings = _settings()
+    if settings.subscribers.rule.subscriber_id != "external_id":
+        raise InvalidValue("ROKT_SUBSCRIBER_ID is not external_id, by which an export names its users")
+    database = Database(settings.database_url)
+    try:
+        with database.read() as connection:
+            if not schema.is_current(connection):
+                raise InvalidValue(schema.OLDER)
+        if given.file == "-":
+            stdin = io.TextIOWrapper(sys.stdin.buffer, "utf-8", errors="surrogateescape", newline="")
+            return _import(database, stdin)
+        with Path(given.file).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return _import(database, file)
+    except OSError as wrong:
+        raise InvalidValue(f"{given.file} cannot be read: {wrong.strerror}") from wrong
+    except UNAVAILABLE as down:
+        reason = type(down.__cause__ or down).__name__
+        raise InvalidValue(
+            f"The database is not reachable ({reason}). Once it is, import the same again: "
+            "what was taken in before is left as it is."
+        ) from down
+    finally:
+        database.close()
+
+
+def _import(database: Any, file: TextIO) -> int:
+    """Piece by piece, each in a transaction of its own: whoever waits for one waits for milliseconds."""
+    from bridge.ledger.subscriber_import import import_known
+    from bridge.outbox.tables import key_of, lock_keys
+    from bridge.subscribers.facts import key_of_subscription
+
+    tally: Counter[str] = Counter()
+    for piece in _exported(file, tally):
+        with database.write() as connection:
+            keys = {key_of_subscription(one.given_id) for one in piece}
+            now = lock_keys(connection, [key_of("subscription", key) for key in keys])
+            tally["imported"] += import_known(connection, piece, now)
+    if (untold := tally["wrong"] - FAULTS_SHOWN) > 0:
+        print(f"… and {untold:,} more.", file=sys.stderr)
+    print(
+        f"{tally['users']:,} users read: {tally['subscribed']:,} with subscriptions, {tally['wrong']:,} wrong.\n"
+        f"{tally['found']:,} subscriptions found: {tally['imported']:,} imported, "
+        f"{tally['found'] - tally['imported']:,} known before."
+    )
+    return 1 if tally["wrong"] else 0
+
+
+def _exported(file: TextIO, tally: Counter[str]) -> Iterator[list[Any]]:
+    """The subscriptions of an export in pieces; what is wrong is told and counted."""
+    from bridge.subscribers.export import pair, read_user
+    from bridge.subscribers.export_file import records
+
+    piece: list[Any] = []
+    for line, record in records(file):
+        tally["users"] += 1
+        try:
+            user = read_user(record)
+            found = pair(user) if user else []
+        except InvalidValue as wrong:
+            tally["wrong"] += 1
+            if tally["wrong"] <= FAULTS_SHOWN:
+                print(f"Line {line}: {wrong}", file=sys.stderr)
+            continue
+        tally["subscribed"] += bool(found)
+        tally["found"] += len(found)
+        piece += found
+        if len(piece) >= IMPORTED_AT_ONCE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _list_subscribers(given: argparse.Namespace) -> int:
+    filters = {name: value for name in SUBSCRIBER_FILTERS if (value := getattr(given, name)) is not None}
+    return _call("GET", "/v1/subscribers", {**filters, "limit": str(given.limit)})
+
+
+def _show_subscriber(given: argparse.Namespace) -> int:
+    status, answer = _ask("GET", "/v1/subscribers", {"subscription_id": given.id})
+    if status < 400:
+        if not answer["subscribers"]:
+            raise InvalidValue("There is no such subscription.")
+        [answer] = answer["subscribers"]
+    return _print(status, answer)
+
+
+def _count_subscribers(_given: argparse.Namespace) -> int:
+    return _call("GET", "/v1/subscribers/counts", {})
+
+
 def _list_jobs(_given: argparse.Namespace) -> int:
     return _call("GET", "/v1/jobs", {})
 
@@ -315,6 +435,12 @@ def _set_destination(given: argparse.Namespace) -> int:
 
 
 def _call(method: str, path: str, query: dict[str, str], body: dict[str, str] | None = None) -> int:
+    return _print(*_ask(method, path, query, body))
+
+
+def _ask(
+    method: str, path: str, query: dict[str, str], body: dict[str, str] | None = None
+) -> tuple[int, Any]:
     """Ask the application itself, in this process, as its operator: the same answers as the API's."""
     from bridge.app import create_app
     from bridge.settings import InboundKey, Secret
@@ -328,10 +454,14 @@ def _call(method: str, path: str, query: dict[str, str], body: dict[str, str] | 
     parts = app.extensions["bridge"]
     parts.inbox.close()
     parts.database.close()
+    return answer.status_code, answer.get_json()
+
+
+def _print(status: int, answer: Any) -> int:
     # What a caller sent may hold half of a character, which no terminal can show.
-    shown = json.dumps(answer.get_json(), indent=2, ensure_ascii=False)
+    shown = json.dumps(answer, indent=2, ensure_ascii=False)
     print(shown.encode("utf-8", "replace").decode())
-    return 0 if answer.status_code < 400 else 1
+    return 0 if status < 400 else 1
 
 
 def _hash_password(_given: argparse.Namespace) -> int:

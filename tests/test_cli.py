@@ -90,6 +90,8 @@ class TestCalls:
             ("nothing",),
             ("messages",),
             ("messages", "nothing"),
+            ("subscribers",),
+            ("subscribers", "import"),
             ("render",),
             ("render", "x"),
             ("check", "--x"),
@@ -114,6 +116,7 @@ class TestCalls:
             "render",
             "messages",
             "jobs",
+            "subscribers",
             "hash-password",
         ):
             assert command in out
@@ -465,6 +468,83 @@ class TestMessages:
 
         assert code == 1
         assert "The database is not reachable" in out
+
+
+class TestSubscribers:
+    SUFFIX = "f5733866ade2"
+
+    @pytest.fixture
+    def known(self, shell: Shell, start: Starter) -> Shell:
+        shell.set(DATABASE_URL=start.database_url)
+        return shell
+
+    def user(self, n: int) -> dict[str, Any]:
+        values = {"subscription_id": f"0000000{n}-b6ba-4536-aa36-{self.SUFFIX}"}
+        values |= {name: f"{name} {n}/{self.SUFFIX}" for name in ("account_code", "tags")}
+        custom = {f"rokt:{name}": [value] for name, value in values.items()}
+        return {"external_id": f"u-{n}", "custom_attributes": custom}
+
+    @pytest.mark.parametrize("at_once", [1, 2, 500])
+    def test_an_export_is_imported_once(
+        self, known: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+    ) -> None:
+        monkeypatch.setattr("bridge.cli.IMPORTED_AT_ONCE", at_once)
+        users = [self.user(1), {"external_id": "nobody"}, self.user(2), self.user(3)]
+        (tmp_path / "lines.json").write_text("\n".join(map(json.dumps, users)))
+        (tmp_path / "array.json").write_text(json.dumps([*users, self.user(4)]))
+
+        assert known.run("subscribers", "import", str(tmp_path / "lines.json")) == (
+            0,
+            (
+                "4 users read: 3 with subscriptions, 0 wrong.\n"
+                "3 subscriptions found: 3 imported, 0 known before.\n"
+            ),
+            "",
+        )
+        assert known.run("subscribers", "import", str(tmp_path / "array.json")) == (
+            0,
+            (
+                "5 users read: 4 with subscriptions, 0 wrong.\n"
+                "4 subscriptions found: 1 imported, 3 known before.\n"
+            ),
+            "",
+        )
+
+    def test_wrong_lines_are_told_and_the_rest_is_imported(self, known: Shell, tmp_path: Path) -> None:
+        lines = [json.dumps(self.user(1)), *["{"] * 22, json.dumps(self.user(2))]
+        (tmp_path / "export").write_bytes("\n".join(lines).encode() + b'\n{"external_id": "\xff"}')
+
+        code, out, err = known.run("subscribers", "import", str(tmp_path / "export"))
+
+        assert code == 1
+        assert "25 users read: 2 with subscriptions, 22 wrong." in out
+        assert "2 imported" in out
+        assert err.splitlines() == [
+            *(f"Line {number}: this is not JSON" for number in range(2, 22)),
+            "… and 2 more.",
+        ]
+
+    def test_what_stands_in_no_encoding_is_told_with_its_line(self, known: Shell, tmp_path: Path) -> None:
+        (tmp_path / "export").write_bytes(b'external_id,rokt:tags\nu-1,a/x\n\xff,a/x\nu-3,"\xff/x"\n')
+
+        code, _, err = known.run("subscribers", "import", str(tmp_path / "export"))
+
+        assert code == 1
+        assert [line.partition(":")[0] for line in err.splitlines()] == ["Line 2", "Line 3", "Line 4"]
+
+    def test_what_cannot_be_done_is_told(self, known: Shell, tmp_path: Path) -> None:
+        (tmp_path / "export").write_text(json.dumps(self.user(1)))
+        wanted = ("subscribers", "import", str(tmp_path / "export"))
+
+        assert "cannot be read" in known.run("subscribers", "import", str(tmp_path / "none"))[2]
+        known.set(ROKT_SUBSCRIBER_ID="email")
+        assert "ROKT_SUBSCRIBER_ID is not external_id" in known.run(*wanted)[2]
+        known.set(ROKT_SUBSCRIBER_ID="external_id", DATABASE_URL=f"sqlite:///{tmp_path}/new.db")
+        assert "python -m bridge migrate" in known.run(*wanted)[2]
+        known.set(DATABASE_URL="postgresql://bridge:database-password@127.0.0.1:9/bridge")
+        code, out, err = known.run(*wanted)
+        assert (code, out) == (1, "")
+        assert "The database is not reachable" in err
 
 
 class TestHashPassword:
