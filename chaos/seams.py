@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ def install(fuse: Fuse, commit_seconds: float) -> None:
     """Hold on. `commit_seconds` are added to every commit."""
     _note(enqueue, "store", lambda _given, _made: {"accepts": True})
     _note(settle, "settle", lambda given, _made: {"settled": tuple(r.call.message.seq for r in given[1])})
-    _note(claim, "_call", lambda _given, made: {"claimed": (*here.claimed, *(c.message.seq for c in made))})
+    _note(claim, "hold", lambda _given, made: {"claimed": (*here.claimed, *_seqs(made))})
     write = Database.write
 
     @contextmanager
@@ -54,6 +54,10 @@ def install(fuse: Fuse, commit_seconds: float) -> None:
 
     Database.write = watched  # type: ignore[method-assign]
     _watch_calls(fuse)
+
+
+def _seqs(held: Sequence[Sequence[claim.Call]]) -> list[int]:
+    return [call.message.seq for batch in held for call in batch]
 
 
 def _note(module: Any, name: str, told: Callable[[tuple[Any, ...], Any], dict[str, Any]]) -> None:
