@@ -1,0 +1,199 @@
+"""Braze: a subscriber's attributes and events by `POST /users/track`, only what Braze does not hold already."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from bridge.destinations.batch import Batch, Pack
+from bridge.destinations.braze_packs import Limits, packs_of
+from bridge.destinations.braze_users import parts_of, users_of
+from bridge.destinations.braze_verdicts import EVENT, TAKEN, outcomes
+from bridge.destinations.outcomes import of_trouble, redact
+from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
+from bridge.ledger.braze_doubts import doubt, unsure_of
+from bridge.ledger.subscribers import Place, held, subscriptions_of, values_held, write_held
+from bridge.message import Message, Outcome, Skipped, State
+from bridge.settings import BatchSettings, BrazeSettings
+from bridge.subscribers.subscription import Subscription
+from bridge.subscribers.sync import EMPTY, Held, Values
+from bridge.subscribers.track import Sync, body, event_of
+from bridge.upstream import Upstream
+from bridge.upstream.bearer import Bearer
+
+NAME = "braze"
+TRACK = "/users/track"
+IN_FLIGHT = 16  # calls of one worker at once
+ALREADY_SO = "Braze holds this already"
+NOBODY = "it names no profile of Braze"
+ARRAYS_NEARLY_FULL = 450  # subscriptions of a profile: of 500 values Braze drops the oldest
+ONCE_MORE = "once_more"  # in a message's progress: it was delivered, and goes for its attributes alone
+
+log = structlog.get_logger()
+
+
+class Braze:
+    name = NAME
+    in_flight = IN_FLIGHT
+
+    def __init__(self, settings: BrazeSettings, batch: BatchSettings, *, allow_http: bool) -> None:
+        self.rate = settings.rate
+        self.batch = Batch(batch.count, batch.age, merges=True)
+        self._settings = settings
+        self._limits = Limits(settings.batch, batch.count, batch.size)
+        key = settings.api_key.reveal()
+        self._key = re.compile(re.escape(key), re.IGNORECASE)
+        self._upstream = Upstream(settings.url, Bearer(key), allow_http=allow_http, connections=IN_FLIGHT)
+
+    def credential_of(self, account_code: str) -> str:
+        return ""
+
+    def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Sync]:
+        """What each message's subscription is now, and what Braze holds of it."""
+        doubtful = unsure_of(connection, {_place(m)[0] for m in messages if m.progress.get(ONCE_MORE)})
+        places = {*map(_place, messages), *doubtful}
+        known = subscriptions_of(connection, {key for _, key in places})
+        stands = held(connection, sorted(places))
+        return [self._sync(message, known, stands, doubtful) for message in messages]
+
+    def pack(self, messages: Sequence[Message], standings: Sequence[Sync]) -> list[Pack]:
+        return packs_of(messages, standings, self._limits, self._settings.merges)
+
+    def intend(
+        self, connection: Connection, messages: Sequence[Message], standings: Sequence[Sync], now: datetime
+    ) -> None:
+        """From here until the call has come back nobody knows what Braze holds."""
+        rows = [row for user in users_of(standings, self._settings.merges) for row in user.intents()]
+        write_held(connection, rows, now)
+
+    def deliver(
+        self, messages: Sequence[Message], standings: Sequence[Sync], turn: Callable[[], None]
+    ) -> list[Outcome]:
+        """One call for all; none if Braze holds everything already."""
+        users = users_of(standings, self._settings.merges)
+        sent = parts_of(users)
+        found: list[Outcome] = [Skipped(ALREADY_SO if sync.identifier else NOBODY) for sync in standings]
+        if not sent.parts:
+            return found
+        headers = {"X-Request-Id": messages[min(sent.positions)].request_id}
+        started = time.monotonic()
+        its: Sequence[Outcome]
+        try:
+            what = body([user.objects for user in users])
+            answer = self._upstream.send("POST", TRACK, what, headers=headers, turn=turn)
+        except UpstreamTrouble as trouble:
+            its = [of_trouble(trouble, round((time.monotonic() - started) * 1000))] * len(sent.parts)
+        else:
+            its = outcomes(answer, sent, self._redact)
+        for position, outcome in zip(sent.positions, its, strict=True):
+            found[position] = outcome
+        return found
+
+    def record(
+        self,
+        connection: Connection,
+        done: Sequence[tuple[Message, Sync, Outcome, State | None]],
+        now: datetime,
+    ) -> None:
+        """Write what Braze holds, as far as the outcomes tell."""
+        users = users_of([sync for _, sync, _, _ in done], self._settings.merges)
+        outcomes_of_all = [outcome for _, _, outcome, _ in done]
+        stands = held(connection, sorted({place for user in users for place in user.places}))
+        rows, grown = [], {}
+        for user in users:
+            its_rows = user.rows([outcomes_of_all[position] for position in user.positions], stands)
+            rows += its_rows
+            if any(row.sent and row.held.certain for row in its_rows):
+                grown[user.identifier] = done[user.positions[0]][0].id
+        write_held(connection, rows, now)
+        for identifier, count in values_held(connection, grown).items():
+            if count >= ARRAYS_NEARLY_FULL:
+                log.warning("braze.arrays_nearly_full", message=grown[identifier], subscriptions=count)
+
+    def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, Sync | None]]) -> None:
+        """A late call may have arrived after a newer one."""
+        unknown = self.look_up(connection, [message for message, sync in doubted if sync is None])
+        known = [sync for _, sync in doubted if sync is not None]
+        touched = [one for sync in known for one in sync.every if one.change]
+        values: dict[Place, dict[str, list[str]]] = {}
+        for one in (*touched, *unknown):
+            its = values.setdefault((one.identifier, one.key), {})
+            for name, lists in one.change.items():
+                its.setdefault(name, []).extend([*lists.get("add", ()), *lists.get("remove", ())])
+        doubt(connection, values)
+
+    def forget_old(self, connection: Connection, now: datetime) -> int:
+        """What Braze holds is known for as long as the subscription is."""
+        return 0
+
+    def check(self) -> dict[str, str | UpstreamTrouble]:
+        return {"": self._checked()}
+
+    def close(self) -> None:
+        self._upstream.close()
+
+    def _sync(
+        self,
+        message: Message,
+        known: Mapping[str, Subscription],
+        stands: Mapping[Place, Held],
+        doubtful: Sequence[Place],
+    ) -> Sync:
+        place = identifier, _ = _place(message)
+        event = (message.request or {}).get("event")
+        others: tuple[Sync, ...] = ()
+        if not identifier:
+            event = None
+        elif message.progress.get(ONCE_MORE):
+            event = None
+            others = tuple(
+                self._standing(other, known, stands)
+                for other in doubtful
+                if other[0] == identifier and other != place
+            )
+        elif message.progress.get(EVENT) == TAKEN:
+            event = None
+        if event is not None:
+            event = event_of(event, message.id, message.received_at, identifier, self._settings.merges)
+        sync = self._standing(place, known, stands)
+        return Sync(sync.key, identifier, sync.target, sync.held, event, others)
+
+    def _standing(
+        self, place: Place, known: Mapping[str, Subscription], stands: Mapping[Place, Held]
+    ) -> Sync:
+        identifier, key = place
+        target: Values = {}
+        if key in known:
+            wanted, captures_email = self._settings.attributes, self._settings.captures_email
+            target = known[key].target(identifier, wanted, captures_email=captures_email)
+        return Sync(key, identifier, target, stands.get(place, EMPTY))
+
+    def _checked(self) -> str | UpstreamTrouble:
+        """An empty list is refused, behind the key."""
+        try:
+            answer = self._upstream.send("POST", TRACK, {"attributes": []})
+        except UpstreamTrouble as trouble:
+            return trouble
+        told = f"Braze answered {answer.status}"
+        if answer.status == 401:
+            return CredentialRefused(f"{told}: another key is needed, or another cluster in BRAZE_REST_URL")
+        if answer.status == 403:
+            return CredentialRefused(f"{told}: the key may not be used, or lacks the permission users.track")
+        if answer.status == 400 or 200 <= answer.status < 300:
+            return "the key is taken"
+        return NotBegun(told)
+
+    def _redact(self, text: str) -> str:
+        """Braze repeats a key that it does not take."""
+        return redact(self._key.sub("[key]", text))
+
+
+def _place(message: Message) -> Place:
+    """Blank for what was kept for the record alone and is sent again all the same."""
+    request = message.request or {}
+    return request.get("identifier") or "", request.get("subscription_id") or ""
