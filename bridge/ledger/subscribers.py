@@ -82,6 +82,11 @@ class Loaded:
         self._known = known
         self._changed: dict[str, Subscription] = {}
 
+    @property
+    def known(self) -> Mapping[str, Subscription]:
+        """What was loaded, as it stands after what was applied, by key."""
+        return self._known
+
     def apply(self, change: SubscriberChange | LookedUp, now: datetime) -> tuple[NewMessage, ...]:
         """Take the next change, in the order of acceptance. Returns the messages that follow from it, in order."""
         before = self._known.get(key_of_subscription(change.subscription_id))

@@ -14,8 +14,7 @@ Action = Literal["subscribe", "update", "unsubscribe"]
 class SubscriberChange:
     """`subscription_id`: as it was given. `facts`: those that were said and are not blank, see `facts.FACTS`.
 
-    `identifier`: the Braze profile that the source itself names, such as "external_id:u-1"; it goes before what
-    follows from `subscriber_id` and `email`. `left_out`: facts (and "subscriber_id") that this source should have told and did not. Rokt may be asked for
+    `left_out`: facts (and "subscriber_id") that this source should have told and did not. Rokt may be asked for
     them, once for each subscription; empty for a source that knows no more. `identifier`: the Braze profile that
     the source itself names; it counts where the rule of identity finds none.
     """
@@ -25,7 +24,6 @@ class SubscriberChange:
     facts: Json = field(default_factory=dict)
     subscriber_id: str | None = None
     email: str | None = None
-    identifier: str | None = None
     left_out: frozenset[str] = frozenset()
     identifier: str | None = None
 

@@ -68,7 +68,9 @@ class Told:
 
 def facts_of(thing: Mapping[str, Any]) -> Told:
     """What stands in the `eventDetails` of a webhook, or in an answer of the API. Never raises."""
-    outer = [layer for layer in (thing.get("subscription"), thing) if isinstance(layer, Mapping)]
+    outer = [
+        layer for layer in (by_plain_name(thing).get("subscription"), thing) if isinstance(layer, Mapping)
+    ]
     layers = [fields for layer in outer for fields in _fields(layer)]
     found = _Found(layers)
     facts = {name: fact for name in NAMES if (fact := found.take(name, NAMES[name])) is not None}
@@ -88,6 +90,10 @@ def facts_of(thing: Mapping[str, Any]) -> Told:
 def plain_name(name: str) -> str:
     """`calendarTags`, `calendar_tags` and `CalendarTags` are one."""
     return _BETWEEN_WORDS.sub("", name.lower())
+
+
+def by_plain_name(thing: Mapping[str, Any]) -> dict[str, Any]:
+    return {plain_name(str(key)): value for key, value in thing.items()}
 
 
 class _Found:
@@ -130,11 +136,11 @@ class _Found:
 
 def _fields(layer: Mapping[str, Any]) -> Iterator[dict[str, object]]:
     """The fields under their plain names, then those of each object inside."""
-    plain = {plain_name(str(key)): value for key, value in layer.items()}
+    plain = by_plain_name(layer)
     yield plain
     for outer in INNER:
         if isinstance(inside := plain.get(outer), Mapping):
-            yield {outer + plain_name(str(key)): value for key, value in inside.items()}
+            yield {outer + name: value for name, value in by_plain_name(inside).items()}
 
 
 def _read(fact: str, given: object) -> Fact | None:

@@ -71,6 +71,7 @@ def told(before: Subscription | None, change: SubscriberChange, now: datetime) -
         is_assumed=is_assumed,
         subscriber_id=usable(change.subscriber_id) or known.subscriber_id,
         email=address(change.email) or known.email,
+        identifier=change.identifier or known.identifier,
         updated_at=now,
     )
 
