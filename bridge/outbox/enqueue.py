@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Connection
 from bridge.database import UNAVAILABLE, Database
 from bridge.errors import DatabaseUnavailable
 from bridge.groups import Groups
-from bridge.message import Json, NewMessage, State
+from bridge.message import Json, Message, NewMessage, State
 from bridge.outbox.lines import LIVE, rise
 from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
 from bridge.rows import Insert, Upsert, among, draw, write
@@ -140,6 +141,25 @@ class Inbox:
     def accept_all(self, requests: Sequence[Request]) -> list[Accepted | BaseException]:
         """The same for many, in their order: an answer for each, or why there is none."""
         return [_translated(answer) for answer in self._groups.ask_all(requests)]
+
+    def accept_found(self, change: Any, found: Json, message: Message) -> None:
+        """Take in the change that the call of a message found out, once, however often the call is made.
+
+        `found`: what it was told, kept as what the caller sent. Errors: as `accept`.
+        """
+        key = hashlib.blake2b(f"found\x1f{message.id}".encode(), digest_size=16).hexdigest()
+        payload = {"body": found, "rest": "", "idempotency_key": None}
+        self.accept(
+            Request(
+                (),
+                message.request_id,
+                inbound_key="",
+                route=f"{message.destination}.{message.action}",
+                payload=payload,
+                repeat_key=key,
+                change=change,
+            )
+        )
 
     def close(self) -> None:
         """Write what was asked for, then end the writer."""
