@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from benchmarks import accepting, both, databases, delivering, latency, machine, report, tokens
+from benchmarks import accepting, both, databases, delivering, latency, machine, report, subscribers, tokens
 from benchmarks.extent import FULL, QUICK, USUAL, Extent
 from benchmarks.report import Row, Table
 
@@ -17,6 +17,7 @@ MEASURES = {
     "both": both.measure,
     "latency": latency.measure,
     "tokens": tokens.measure,
+    "subscribers": subscribers.measure,
 }
 
 

@@ -11,7 +11,8 @@ class Extent:
 
     `connections`: with which accepting is measured. `delays`: milliseconds before the upstream answers. `both`:
     messages that are accepted and delivered at once. `tokens`: deliveries while tokens are counted, with a
-    `token_life` in seconds. `in_process`: requests and messages of the breakdowns.
+    `token_life` in seconds. `subscribers`: that are drained into Braze. `in_process`: requests and messages of the
+    breakdowns.
     """
 
     rounds: int = 3
@@ -22,6 +23,7 @@ class Extent:
     both: int = 4000
     tokens: int = 10_000
     token_life: int = 3
+    subscribers: int = 100_000
     in_process: int = 6000
 
 
@@ -34,6 +36,7 @@ QUICK = Extent(
     both=1000,
     tokens=2000,
     token_life=1,
+    subscribers=5_000,
     in_process=1500,
 )
 FULL = replace(USUAL, rounds=5, tokens=100_000, token_life=300)

@@ -1,8 +1,10 @@
-"""Stands in for Rokt Calendar: gives tokens, takes events, remembers what came when. Cheaper than what it measures.
+"""Stands in for Rokt Calendar and Braze: gives tokens, takes what comes, remembers when. Cheaper than what it
+measures.
 
     python -m benchmarks.stand_in --port N [--delay MS] [--token-life SECONDS] [--broken]
 
-`GET /seen` answers what came since the last look, and how often a token was asked for or refused.
+`GET /seen` answers what came since the last look, and how often a token was asked for or refused. Of a call of
+`/users/track` that is the number of its objects.
 """
 
 from __future__ import annotations
@@ -56,6 +58,18 @@ class Rokt:
         self.arrivals.append((int(found[1]) if found else -1, now))
         return BROKEN if self.is_broken else ACCEPTED
 
+    def track(self, body: bytes) -> bytes:
+        """As Braze answers when it takes everything."""
+        now = time.monotonic()
+        given = json.loads(body)
+        objects = {name: len(given[name]) for name in ("attributes", "events") if name in given}
+        self.count += 1
+        self.arrivals.append((sum(objects.values()), now))
+        told = {"message": "success", **{f"{name}_processed": count for name, count in objects.items()}}
+        answer = json.dumps(told).encode()
+        head = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        return head % len(answer) + answer
+
     def tell(self) -> bytes:
         seen = {"count": self.count, "token_calls": self.token_calls, "refused": self.refused}
         body = json.dumps({**seen, "arrivals": self.arrivals}).encode()
@@ -90,7 +104,7 @@ class _Caller(asyncio.Protocol):
             return self._transport.write(rokt.tell())
         if head.startswith(b"GET "):
             return self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        answer = rokt.take(head, body)
+        answer = rokt.track(body) if head.startswith(b"POST /users/track") else rokt.take(head, body)
         if rokt.delay:
             asyncio.get_running_loop().call_later(rokt.delay, self._transport.write, answer)
             return None

@@ -53,6 +53,6 @@ class Second(OneByOne):
 
 
 if __name__ == "__main__":
-    destinations.DESTINATIONS[NAME] = lambda _settings: Second()
+    destinations.DESTINATIONS[NAME] = lambda *_: Second()
     log.set_up = production_worker.as_in_production
     sys.exit(cli.main(["worker"]))
