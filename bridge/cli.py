@@ -174,6 +174,8 @@ def _worker(_given: argparse.Namespace) -> int:
     from bridge.database import Database
     from bridge.destinations import configured
     from bridge.job_runner import JobRunner
+    from bridge.ledger.subscribers import SubscriberLedger
+    from bridge.outbox.enqueue import Inbox
     from bridge.rendering import Renderer
     from bridge.worker import Worker
 
@@ -184,7 +186,14 @@ def _worker(_given: argparse.Namespace) -> int:
     log.set_up(is_development=settings.is_development)
     database = Database(settings.database_url, readers=1)
     schema.wait_until_current(database)
-    destinations = configured(settings)
+    subscribers = SubscriberLedger(
+        settings.subscribers.rule,
+        syncs=settings.subscribers.syncs,
+        looks_up=settings.calendar is not None,
+        sends_unsubscribe=settings.subscribers.sends_unsubscribe,
+    )
+    inbox = Inbox(database, subscribers)
+    destinations = configured(settings, inbox.accept_found)
     if not destinations:
         print("No destination is configured: the worker has nothing to do. See `check`.", file=sys.stderr)
     keep = timedelta(days=settings.retention_days)
@@ -200,6 +209,7 @@ def _worker(_given: argparse.Namespace) -> int:
         jobs.stop()
     for destination in destinations:
         destination.close()
+    inbox.close()
     database.close()
     return 0
 

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
-from bridge.destinations import rokt_calendar
+from bridge.destinations import braze, rokt_calendar
 from bridge.destinations.batch import Batch, Pack
+from bridge.destinations.rokt_lookup import Accept, nowhere
 from bridge.errors import UpstreamTrouble
 from bridge.message import Message, Outcome, State
 from bridge.rate import Rate
@@ -67,18 +68,26 @@ class Destination(Protocol):
     def close(self) -> None: ...
 
 
-def _calendar(settings: Settings) -> Destination | None:
+def _calendar(settings: Settings, accept: Accept) -> Destination | None:
     if settings.calendar is None:
         return None
     retention = timedelta(days=settings.retention_days)
-    return rokt_calendar.RoktCalendar(settings.calendar, retention, allow_http=settings.is_development)
+    allow_http = settings.is_development
+    return rokt_calendar.RoktCalendar(settings.calendar, retention, allow_http=allow_http, accept=accept)
 
 
-DESTINATIONS: dict[str, Callable[[Settings], Destination | None]] = {
+def _braze(settings: Settings, _accept: Accept) -> Destination | None:
+    if settings.braze is None:
+        return None
+    return braze.Braze(settings.braze, settings.batch, allow_http=settings.is_development)
+
+
+DESTINATIONS: dict[str, Callable[[Settings, Accept], Destination | None]] = {
     rokt_calendar.NAME: _calendar,
+    braze.NAME: _braze,
 }
 
 
-def configured(settings: Settings) -> list[Destination]:
-    """The destinations whose variables are set."""
-    return [made for make in DESTINATIONS.values() if (made := make(settings)) is not None]
+def configured(settings: Settings, accept: Accept = nowhere) -> list[Destination]:
+    """The destinations whose variables are set. `accept`: takes in what the call of a message found out."""
+    return [made for make in DESTINATIONS.values() if (made := make(settings, accept)) is not None]

@@ -12,8 +12,10 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from bridge.calendar.plan import CalendarRequest, Step, after, next_step, progressed
+from bridge.destinations import rokt_lookup
 from bridge.destinations.batch import OneByOne
 from bridge.destinations.outcomes import of_answer, of_trouble
+from bridge.destinations.rokt_lookup import Accept, Asked
 from bridge.errors import InvalidPayload, InvalidValue, UpstreamTrouble
 from bridge.ledger.events import Change, Standing, doubt, forget_old, record, standings
 from bridge.message import Delivered, Message, Outcome, Rejected, Skipped, State, Uncertain
@@ -53,8 +55,17 @@ class RoktCalendar(OneByOne):
     name = NAME
     in_flight = IN_FLIGHT
 
-    def __init__(self, settings: CalendarSettings, retention: timedelta, *, allow_http: bool) -> None:
+    def __init__(
+        self,
+        settings: CalendarSettings,
+        retention: timedelta,
+        *,
+        allow_http: bool,
+        accept: Accept = rokt_lookup.nowhere,
+    ) -> None:
+        """`accept`: takes in what a look-up found."""
         self.rate = settings.rate
+        self._accept = accept
         self._settings = settings
         self._retention = retention
         self._upstreams = {
@@ -66,21 +77,29 @@ class RoktCalendar(OneByOne):
         key = account_key(account_code)
         return key if key in self._upstreams else ""
 
-    def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Known]:
-        """What Rokt is known to hold of each message's event."""
-        found = standings(connection, (_place(m) for m in messages))
-        return [Known(m, found[_place(m)], self._settings.update_body) for m in messages]
+    def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Known | Asked]:
+        """What Rokt is known to hold of each message's event, or whether its subscription was looked up."""
+        events = [m for m in messages if not _is_look_up(m)]
+        found = standings(connection, map(_place, events))
+        asked = iter(rokt_lookup.standings(connection, [m for m in messages if _is_look_up(m)]))
+        return [
+            next(asked) if _is_look_up(m) else Known(m, found[_place(m)], self._settings.update_body)
+            for m in messages
+        ]
 
-    def deliver_one(self, message: Message, known: Known, turn: Callable[[], None]) -> Outcome:
+    def deliver_one(self, message: Message, standing: Known | Asked, turn: Callable[[], None]) -> Outcome:
         """Make the next call for a message; the rest, if there is one, follows as its own call."""
+        credential = self.credential_of(message.account_code)
+        upstream, owner = self._upstreams.get(credential), message.account_code if credential else ""
+        if isinstance(standing, Asked):
+            return rokt_lookup.look_up(message, standing, upstream, owner, self._accept, turn)
+        known = standing
         try:
             step = known.step
         except UNSENDABLE as wrong:
             return Rejected(str(wrong))
         if step is None:
             return Skipped(ALREADY_SO)
-        credential = self.credential_of(message.account_code)
-        upstream = self._upstreams.get(credential)
         if upstream is None:
             return Rejected(f"ROKT_CALENDAR_CLIENT_ID__{account_key(message.account_code)} is not set")
         started = time.monotonic()
@@ -93,22 +112,24 @@ class RoktCalendar(OneByOne):
                 turn=turn,
             )
         except UpstreamTrouble as trouble:
-            owner = message.account_code if credential else ""
             return of_trouble(trouble, round((time.monotonic() - started) * 1000), refused_account=owner)
         return _outcome(answer, message, step, known.standing)
 
     def record(
         self,
         connection: Connection,
-        done: Sequence[tuple[Message, Known, Outcome, State | None]],
+        done: Sequence[tuple[Message, Known | Asked, Outcome, State | None]],
         now: datetime,
     ) -> None:
         """Write what Rokt has taken, or may have, into the event ledger."""
         changes = []
+        before = {}
         for message, known, outcome, final in done:
-            if not message.is_test and (change := self._change(known, outcome, final, now)):
+            if message.is_test or isinstance(known, Asked):
+                continue
+            before[_place(message)] = known.standing
+            if change := self._change(known, outcome, final, now):
                 changes.append(change)
-        before = {_place(m): known.standing for m, known, _, _ in done if not m.is_test}
         record(connection, changes, before, now)
 
     def close(self) -> None:
@@ -116,7 +137,7 @@ class RoktCalendar(OneByOne):
             upstream.close()
 
     def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, Any]]) -> None:
-        doubt(connection, *(_place(message) for message, _ in doubted))
+        doubt(connection, *(_place(message) for message, _ in doubted if not _is_look_up(message)))
 
     def forget_old(self, connection: Connection, now: datetime) -> int:
         return forget_old(connection, now)
@@ -154,6 +175,10 @@ class RoktCalendar(OneByOne):
             return None
         keep_until = max(_end(new.content if new and new.content else step.content), now) + self._retention
         return Change(_place(message), new, message.user_id, message.template, message.version, keep_until)
+
+
+def _is_look_up(message: Message) -> bool:
+    return message.action == rokt_lookup.ACTION
 
 
 def _may_have_worked(message: Message, outcome: Outcome) -> bool:
