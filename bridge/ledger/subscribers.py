@@ -111,7 +111,7 @@ class Loaded:
         after = told(before, change, now)
         event = self._event(before, change.action)
         lacks = not after.is_looked_up and not all(after.knows(name) for name in change.left_out)
-        if after.lookups or (self._ledger.looks_up and lacks):
+        if self._ledger.looks_up and (lacks or after.lookups):
             # Rokt may know the subscriber's id: a second choice now would have to be taken back then.
             after = after.identified(self._ledger.rule, may_fall_back=after.is_looked_up)
             return replace(after, lookups=after.lookups + 1), _look_up(after, change, event)

@@ -53,6 +53,7 @@ class Subscription:
         return self.subscriber_id is not None if name == "subscriber_id" else name in self.facts
 
     def identified(self, rule: IdentityRule, *, may_fall_back: bool = True) -> Subscription:
+        """By its subscriber id if it has one; else the profile stays, be it a source's own or a second choice."""
         its = chosen(
             rule, self.identifier, self.subscriber_id, self.email, self.key, may_fall_back=may_fall_back
         )
@@ -60,7 +61,7 @@ class Subscription:
 
 
 def told(before: Subscription | None, change: SubscriberChange, now: datetime) -> Subscription:
-    """What is said replaces what was known, and what is not said stays."""
+    """What is said replaces what was known, and what is not said stays. See `identified` for the profile."""
     known = before or _unknown(change.subscription_id, now)
     # A subscribe may come after an update: Rokt repeats what it could not deliver, minutes later.
     is_assumed = change.action == "update" and (before is None or before.is_assumed)

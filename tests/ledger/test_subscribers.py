@@ -377,6 +377,39 @@ class TestAnotherProfile:
         assert message.line == LINE
 
 
+class TestAProfileThatTheSourceNames:
+    """Whoever tells of a subscriber by the API may know whose profile it is."""
+
+    NAMED = "email:named@example.com"
+
+    @pytest.mark.parametrize("fallback", ["", "email", "alias"])
+    def test_it_goes_before_a_second_choice(self, kept: Kept, fallback: str) -> None:
+        change = subscribe(subscriber_id=None, email="a@b.c", identifier=self.NAMED)
+
+        [message] = kept.take(change, ledger=a_ledger(IdentityRule(fallback=fallback)))
+
+        assert message.line == message.request["identifier"] == self.NAMED
+
+    def test_the_subscriber_id_goes_before_it(self, kept: Kept) -> None:
+        [message] = kept.take(subscribe(identifier=self.NAMED))
+
+        assert message.line == LINE
+
+    def test_it_stays_for_a_source_that_names_none(self, kept: Kept) -> None:
+        kept.take(subscribe(subscriber_id=None, identifier=self.NAMED))
+
+        [message] = kept.take(said("update", subscriber_id=None, email="a@b.c"))
+
+        assert message.line == self.NAMED
+
+    def test_another_one_takes_its_place(self, kept: Kept) -> None:
+        kept.take(subscribe(subscriber_id=None, identifier=self.NAMED))
+
+        left, come = kept.take(said("update", subscriber_id=None, identifier="email:new@example.com"))
+
+        assert (left.line, come.line) == (self.NAMED, "email:new@example.com")
+
+
 class TestTarget:
     def test_what_ended_has_none(self, kept: Kept) -> None:
         kept.take(subscribe(), said("unsubscribe"))
@@ -440,6 +473,13 @@ class TestLookingUp:
         assert first.line == second.line
         assert second.request["event"] == "unsubscribe"
         assert kept.the().lookups == 2
+
+    def test_nothing_waits_behind_look_ups_once_rokt_cannot_be_asked_any_more(self, kept: Kept) -> None:
+        kept.take(subscribe(left_out=NOT_TOLD))
+
+        [message] = kept.take(said("unsubscribe"), ledger=a_ledger(looks_up=False))
+
+        assert message.destination == "braze"
 
     def test_the_answer_fills_what_is_not_known_and_nothing_else(self, kept: Kept) -> None:
         kept.take(subscribe(facts={"source": "said"}, left_out=NOT_TOLD))

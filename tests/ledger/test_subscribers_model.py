@@ -77,6 +77,7 @@ CHANGES: st.SearchStrategy[SubscriberChange] = st.builds(
     subscription_id=st.sampled_from([*IDS, IDS[0].lower(), IDS[0]]),
     facts=_facts,
     subscriber_id=st.sampled_from([None, "u-1", "u-1", "u-2"]),
+    identifier=st.sampled_from([*([None] * 5), "email:a@b.c"]),
     left_out=st.sampled_from([*([frozenset[str]()] * 4), ASKED]),
 )
 SENDS = st.builds(
@@ -119,6 +120,7 @@ class Said:
     is_active: bool = True
     has_begun: bool = False
     user: str | None = None
+    named: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -144,12 +146,14 @@ class Model:
             its.is_active = its.has_begun = False
         its.facts |= {name: fact for name, fact in change.facts.items() if fact not in (None, "", [])}
         its.user = change.subscriber_id or its.user
+        its.named = change.identifier or its.named
 
     def in_braze(self, looked_up: set[str]) -> dict[tuple[str, str], set[str]]:
         found: dict[tuple[str, str], set[str]] = {}
         for key, its in self.said.items():
             user = its.user or (SUBSCRIBERS[key] if key in looked_up else None)
-            identifier = f"external_id:{user}" if user else f"alias:{key}" if self.fallback else None
+            otherwise = f"alias:{key}" if self.fallback else None
+            identifier = f"external_id:{user}" if user else its.named or otherwise
             if not its.is_active or identifier is None:
                 continue
             facts = (rokt_knows(key) if key in looked_up else {}) | its.facts
