@@ -17,9 +17,21 @@ from bridge.calendar.zones import use_pinned_tzdata
 from bridge.database import UNAVAILABLE, Database
 from bridge.errors import SettingsInvalid
 from bridge.ledger import addressees
+from bridge.ledger.subscribers import SubscriberLedger
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
-from bridge.web import destinations, guard, hooks, jobs, messages, problems, unguarded
+from bridge.web import (
+    destinations,
+    guard,
+    hooks,
+    jobs,
+    messages,
+    problems,
+    rokt_webhooks,
+    subscriber_lists,
+    subscribers,
+    unguarded,
+)
 from bridge.web.parts import MOST_WAITING, Parts
 from bridge.web.server import aside
 
@@ -52,10 +64,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     use_pinned_tzdata()
     log.set_up(is_development=settings.is_development)
     database = Database(settings.database_url, aside=aside)
+    ledger = SubscriberLedger(
+        settings.subscribers.rule,
+        syncs=settings.subscribers.syncs,
+        looks_up=settings.calendar is not None,
+        sends_unsubscribe=settings.subscribers.sends_unsubscribe,
+    )
     parts = Parts(
         settings=settings,
         database=database,
-        inbox=Inbox(database),
+        inbox=Inbox(database, ledger),
+        ledger=ledger,
         addressees=addressees.in_groups(database),
         templates=Templates(database),
         guard=guard.Guard(settings),
@@ -75,6 +94,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         unguarded.blueprint(parts),
         guard.token_blueprint(parts.guard),
         hooks.blueprint(parts),
+        rokt_webhooks.blueprint(parts),
+        subscribers.blueprint(parts),
+        subscriber_lists.blueprint(parts),
         messages.read_blueprint(parts),
         messages.replay_blueprint(parts),
         jobs.read_blueprint(parts),

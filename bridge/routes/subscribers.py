@@ -80,15 +80,10 @@ def _facts(reader: Reader, given: Mapping[str, Any]) -> dict[str, Any]:
     reader.refuse_unknown(
         [name for name in given if name not in FACTS], "is no fact of a subscription", FACTS, within=within
     )
-    if subscription_id is None:
-        return {}
-    ending = "/" + suffix_of(subscription_id)
+    ending = "/" + suffix_of(subscription_id) if subscription_id else ""
     facts: dict[str, Any] = {"subscription_id": subscription_id}
-    for name in FACTS:
-        if name in given and name != "subscription_id":
-            facts[name] = reader.read(
-                within + name, lambda its, name=name: _fact(name, its, ending), given[name]
-            )
+    for name in (name for name in FACTS if name in given and name not in facts):
+        facts[name] = reader.read(within + name, lambda its, name=name: _fact(name, its, ending), given[name])
     return {name: fact for name, fact in facts.items() if fact is not None}
 
 
@@ -148,4 +143,4 @@ def _without(ending: str, given: object) -> object:
     if not isinstance(given, str):
         return given
     text = given.rstrip()
-    return text[: -len(ending)] if text.lower().endswith(ending) else given
+    return text[: -len(ending)] if ending and text.lower().endswith(ending) else given

@@ -9,6 +9,7 @@ from bridge.calendar.templates import Templates
 from bridge.database import Database
 from bridge.groups import Groups
 from bridge.ledger.addressees import Addressees, Whom
+from bridge.ledger.subscribers import SubscriberLedger
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web.guard import Guard
@@ -21,6 +22,7 @@ class Parts:
     settings: Settings
     database: Database
     inbox: Inbox
+    ledger: SubscriberLedger
     addressees: Groups[Whom, Addressees]
     templates: Templates
     guard: Guard

@@ -59,9 +59,9 @@ def of_database(error: Exception) -> Response:
 
 
 def of_fault(error: Exception) -> Response:
-    log.exception(
-        "request.failed", request_id=g.get("request_id"), path=request.path[:200], error=type(error).__name__
-    )
+    # The path as it was declared: what was called may hold the secret of Rokt's webhook.
+    path = request.url_rule.rule if request.url_rule else ""
+    log.exception("request.failed", request_id=g.get("request_id"), path=path, error=type(error).__name__)
     return problem(
         500, "The bridge failed", "This is the bridge's own fault; the request id finds it in the log."
     )
