@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
+from urllib.parse import quote
 
 from liquid import Environment, RenderContext, Tag, TokenStream
 from liquid.ast import Node
@@ -78,6 +79,7 @@ class Braze:
         self._environment.add_tag(_ConnectedContent)
         self._environment.add_tag(_AbortMessage)
         self._environment.add_filter("json_escape", lambda value: json.dumps(str(value))[1:-1])
+        self._environment.add_filter("url_param_escape", lambda value: quote(str(value), safe=""))
         self._credentials = credentials or {}
         self._dispatch_id = dispatch_id
 
