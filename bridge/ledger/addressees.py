@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,10 +53,12 @@ _HELD = (
 )
 _MOST: sa.ColumnElement[int] = sa.literal_column(str(MOST), sa.Integer)
 _ITS_PROFILE = subscriptions.c.identifier
-_OF_USERS = _subscribed(_ITS_PROFILE, among(_ITS_PROFILE, "users")).limit(_MOST).subquery()
-_KNOWN = sa.union_all(  # at once: each statement of PostgreSQL is a journey
-    _subscribed(_NO_TEXT, among(subscriptions.c.key, "keys")), _HELD, sa.select(_OF_USERS)
+_OF_USERS = sa.select(
+    _subscribed(_ITS_PROFILE, among(_ITS_PROFILE, "users")).limit(_MOST).subquery("of_users")
 )
+_OF_IDS = (_subscribed(_NO_TEXT, among(subscriptions.c.key, "keys")), _HELD)
+# At once: each statement of PostgreSQL is a journey. Hardly any group asks for users and ids.
+_KNOWN_OF_IDS, _KNOWN_OF_ALL = sa.union_all(*_OF_IDS), sa.union_all(*_OF_IDS, _OF_USERS)
 _OF_USER = (
     _subscribed(_ITS_PROFILE, subscriptions.c.identifier == sa.bindparam("user"))
     .order_by(subscriptions.c.identifier, subscriptions.c.key)
@@ -81,14 +83,15 @@ def look_up(connection: Connection, asked: Sequence[Whom]) -> list[Addressees]:
     keys = {one: key_of_subscription(one) for whom in asked for one in whom.subscription_ids}
     users = {_EXTERNAL_ID + whom.user_id for whom in asked if not whom.subscription_ids}
     accounts: dict[str, str] = {}
-    by_key: dict[str, sa.Row[Any]] = {}
+    by_key: dict[str, Addressee] = {}
     of_users: list[sa.Row[Any]] = []
     told = {"keys": list(keys.values()), "ids": list(keys), "users": list(users)}
-    for row in connection.execute(_KNOWN, told):
-        if row.is_active is None:
-            accounts[row.key] = row.account_code
-        elif row.identifier is None:
-            by_key[row.key] = row
+    for row in connection.execute(_KNOWN_OF_ALL if users else _KNOWN_OF_IDS, told):
+        key, _, account_code, calendar_code, is_active, identifier = row
+        if is_active is None:
+            accounts[key] = account_code
+        elif identifier is None:
+            by_key[key] = Addressee(account_code or "", calendar_code or "", is_active)
         else:
             of_users.append(row)
     by_user = _by_user(connection, users, of_users)
@@ -101,17 +104,15 @@ def look_up(connection: Connection, asked: Sequence[Whom]) -> list[Addressees]:
 
 
 def _of_ids(
-    ids: Sequence[str],
-    keys: Mapping[str, str],
-    by_key: Mapping[str, sa.Row[Any]],
-    accounts: Mapping[str, str],
+    ids: Sequence[str], keys: Mapping[str, str], by_key: Mapping[str, Addressee], accounts: Mapping[str, str]
 ) -> dict[str, Addressee]:
     found = {}
     for one in ids:
-        if row := by_key.get(keys[one]):
-            found[one] = _addressee(row, accounts.get(one))
-        elif account := accounts.get(one):
-            found[one] = Addressee(account)
+        its, reached_in = by_key.get(keys[one]), accounts.get(one)
+        if its is None and reached_in is not None:
+            found[one] = Addressee(reached_in)
+        elif its is not None:
+            found[one] = its if its.account_code else replace(its, account_code=reached_in or "")
     return found
 
 
@@ -125,9 +126,7 @@ def _by_user(
         accounts = {row.key: row.account_code for row in connection.execute(_HELD, {"ids": lost})}
     found: dict[str, dict[str, Addressee]] = {}
     for row in sorted(rows, key=lambda row: row.key):
-        found.setdefault(row.identifier, {})[row.given_id] = _addressee(row, accounts.get(row.given_id))
+        account_code = row.account_code or accounts.get(row.given_id, "")
+        its = Addressee(account_code, row.calendar_code or "", row.is_active)
+        found.setdefault(row.identifier, {})[row.given_id] = its
     return found
-
-
-def _addressee(row: sa.Row[Any], reached_in: str | None) -> Addressee:
-    return Addressee(row.account_code or reached_in or "", row.calendar_code or "", row.is_active)

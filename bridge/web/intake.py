@@ -83,7 +83,7 @@ def _request(parts: Parts, arrival: Arrival, call: CalendarCall, planned: Planne
         retention = timedelta(days=parts.settings.retention_days)
         subject = Subject(
             subject_key(call),
-            digest(g.key_name, arrival.route, request.path, arrival.raw),
+            digest(g.key_name, arrival.route, request.path, arrival.raw, *_reached(call, planned)),
             keep_until(planned.ends_at, now, retention),
             call.as_of,
             content,
@@ -98,6 +98,11 @@ def _request(parts: Parts, arrival: Arrival, call: CalendarCall, planned: Planne
         repeat_key=repeat,
         subject=subject,
     )
+
+
+def _reached(call: CalendarCall, planned: Planned) -> list[str]:
+    """Whom a call by its user alone is for: the same bytes mean more once the user has subscribed anew."""
+    return [] if call.subscription_ids else [one for r in planned.requests for one in r.subscription_ids]
 
 
 def _keep(parts: Parts, arrival: Arrival, refusal: TemplateRefused) -> str:
