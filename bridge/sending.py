@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from bridge.database import Database, clock
 from bridge.destinations import Destination, Turn
+from bridge.destinations.batch import Pack
 from bridge.message import Message
 from bridge.outbox import budget, claim, states
 from bridge.outbox.budget import Lease
@@ -21,6 +22,7 @@ from bridge.outbox.merging import with_their_lines
 from bridge.outbox.states import COMMON, WHOLE, Gate
 from bridge.turns import Pace, at_once
 
+_ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 AHEAD = 8  # of so many calls one more is claimed, so that a thread that comes back need not wait for a cycle
 
 
@@ -44,6 +46,26 @@ class _Opening:
     probe: str | None = None
 
 
+@dataclass(frozen=True)
+class _Filled:
+    """What is due, as it falls into calls. `is_cut`: more may be due than was read."""
+
+    found: Sequence[Due]
+    standings: Sequence[Any]
+    packs: Sequence[Pack]
+    is_cut: bool
+
+    def that_go(self, ripe_since: datetime) -> Iterator[tuple[list[Message], list[Any]]]:
+        """Of each call that is full, or has waited long enough: its messages and their standings."""
+        start = 0
+        for pack in self.packs:
+            end = start + pack.size
+            some = self.found[start:end]
+            if pack.is_full or any(_is_ripe(one, ripe_since) for one in some):
+                yield [one.message for one in some], list(self.standings[start:end])
+            start = end + pack.left_out
+
+
 class Sender:
     """`in_flight`: calls that were claimed and have not come back. `wakes_at`: when the next slots are worth a
     look, by the monotonic clock; None while nothing waits for one.
@@ -53,6 +75,7 @@ class Sender:
         self.destination = destination
         self.in_flight = 0
         self.wakes_at: float | None = None
+        self._of_a_call = destination.batch.messages  # so many messages went into a full one last
         # A call that has a slot needs a thread when the slot comes.
         further = 0 if destination.rate.is_limited else destination.in_flight // AHEAD
         self._most = destination.in_flight + further
@@ -147,23 +170,14 @@ class Sender:
     ) -> list[Claimed]:
         """At most so many calls, filled. One that is not full goes once the first in it has waited long enough."""
         destination = self.destination
-        batch = destination.batch
-        found = claim.due(connection, destination.name, most * batch.messages, now, lanes, is_probe=is_probe)
-        if batch.merges:
-            found = with_their_lines(connection, found, batch.messages)
-        if not found:
-            return []
-        standings = destination.look_up(connection, [one.message for one in found])
-        goes: list[tuple[list[Message], list[Any]]] = []
-        start = 0
-        for pack in destination.pack([one.message for one in found], standings):
-            end = start + pack.size
-            some = found[start:end]
-            if len(goes) < most and (
-                pack.is_full or is_probe or any(_is_ripe(d, now - batch.age) for d in some)
-            ):
-                goes.append(([one.message for one in some], list(standings[start:end])))
-            start = end + pack.left_out
+        filled = self._filled(connection, most * self._of_a_call, now, lanes, is_probe=is_probe)
+        if filled.is_cut and not filled.packs[-1].is_full:
+            filled = self._filled(
+                connection, most * destination.batch.messages, now, lanes, is_probe=is_probe
+            )
+        self._of_a_call = max((pack.size for pack in filled.packs if pack.is_full), default=self._of_a_call)
+        ripe_since = _ALWAYS if is_probe else now - destination.batch.age
+        goes = list(filled.that_go(ripe_since))[:most]
         if goes:
             going, known_of = ([one for part in parts for one in part] for parts in zip(*goes, strict=True))
             destination.intend(connection, going, known_of, now)
@@ -172,6 +186,19 @@ class Sender:
             Claimed(destination, calls, known, is_probe=is_probe)
             for calls, (_, known) in zip(held, goes, strict=True)
         ]
+
+    def _filled(
+        self, connection: Connection, limit: int, now: datetime, lanes: Sequence[Lane], *, is_probe: bool
+    ) -> _Filled:
+        destination = self.destination
+        found = claim.due(connection, destination.name, limit, now, lanes, is_probe=is_probe)
+        is_cut = len(found) == limit
+        if destination.batch.merges:
+            found = with_their_lines(connection, found, destination.batch.messages)
+        messages = [one.message for one in found]
+        standings = destination.look_up(connection, messages) if found else []
+        packs = destination.pack(messages, standings) if found else []
+        return _Filled(found, standings, packs, is_cut=is_cut)
 
     def _is_worth_it(self, connection: Connection, opening: _Opening, now: datetime) -> bool:
         """Whether a call may be full, or has waited long enough."""
