@@ -1,4 +1,4 @@
-"""The whole path on a temporary database: what Braze sends, what the bridge answers, what arrives at Rokt."""
+"""The whole path on a temporary database: what Braze and Rokt send, what the bridge answers, what arrives where."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from bridge.calendar.engine import compile_template
 from bridge.calendar.event import CalendarEvent, parse_fields
 from bridge.calendar.templates import FOLDER
-from bridge.local import KEY, KEY_NAME, Local, ask, free_port, running
+from bridge.local import KEY, KEY_NAME, WEBHOOK_KEY, Local, ask, free_port, running
 
 ARRIVES_WITHIN = 10.0  # seconds
 ACCOUNT = "brazetest"
@@ -52,16 +52,74 @@ BY_TEMPLATE = {
 }
 
 
+# The sample of Rokt's page, docs.rokt.com/docs/user-guides/rokt-calendar/webhook-event-payload. It does not say who
+# subscribed, so the bridge asks Rokt.
+SUBSCRIPTION = "0f1d5918-052d-4915-89a7-8cc9c4d33492"
+SUBSCRIBE = {
+    "eventId": "0f1d5918-052d-4915-89a7-8cc9c4d33492",
+    "eventType": "Subscribe",
+    "eventDetails": {
+        "actionType": "SubscriptionViaCalendarPage",
+        "accountId": "0b98ef2c-f739-45f1-81e3-b2def2bb868f",
+        "accountName": "Your Account",
+        "accountCode": "your-account",
+        "subscription": {
+            "calendarSubscriptionId": SUBSCRIPTION,
+            "calendarId": "4a2d4acb-bd05-e511-af43-067f1c947754",
+            "calendarTitle": "My Sports Calendar",
+            "calendarCode": "my-sports-calendar",
+            "subscriptionMethod": "Google",
+            "calendarTags": [{"tagId": "6513319e-d3e1-4497-89ee-b5dcee9a58bc"}],
+        },
+    },
+}
+AT_ROKT = {
+    "subscriptionId": SUBSCRIPTION,
+    "calendar": {"code": "my-sports-calendar", "name": "My Sports Calendar"},
+    "subscriberId": "u-2",
+    "emailAddress": "grace@example.com",
+    "isActive": True,
+}
+FACTS = {
+    "account_code": "your-account",
+    "account_id": "0b98ef2c-f739-45f1-81e3-b2def2bb868f",
+    "account_name": "Your Account",
+    "calendar_code": "my-sports-calendar",
+    "calendar_id": "4a2d4acb-bd05-e511-af43-067f1c947754",
+    "calendar_title": "My Sports Calendar",
+    "subscriber_email": "grace@example.com",
+    "subscription_id": SUBSCRIPTION,
+    "subscription_method": "Google",
+    "tags": ["6513319e-d3e1-4497-89ee-b5dcee9a58bc"],
+}
+ARRAYS = {
+    "rokt:account_code": ["your-account/8cc9c4d33492"],
+    "rokt:account_id": ["0b98ef2c-f739-45f1-81e3-b2def2bb868f/8cc9c4d33492"],
+    "rokt:account_name": ["Your Account/8cc9c4d33492"],
+    "rokt:calendar_code": ["my-sports-calendar/8cc9c4d33492"],
+    "rokt:calendar_id": ["4a2d4acb-bd05-e511-af43-067f1c947754/8cc9c4d33492"],
+    "rokt:calendar_title": ["My Sports Calendar/8cc9c4d33492"],
+    "rokt:subscriber_email": ["grace@example.com/8cc9c4d33492"],
+    "rokt:subscription_id": [SUBSCRIPTION],
+    "rokt:subscription_method": ["Google/8cc9c4d33492"],
+    "rokt:tags": ["6513319e-d3e1-4497-89ee-b5dcee9a58bc/8cc9c4d33492"],
+}
+
+
 def demo() -> int:
     """Returns 0 only if the sandbox received exactly what it should, in order."""
     with tempfile.TemporaryDirectory(prefix="bridge-demo-") as folder:
         database = f"sqlite:///{Path(folder) / 'demo.db'}"
         with running(free_port(), free_port(), database, quiet=True) as local:
-            return _walk(local)
+            print(
+                f"web {local.web}, sandbox {local.sandbox}, worker beside them; SQLite in a temporary folder\n"
+            )
+            are_right = [_events(local), _subscriber(local)]
+    return 0 if all(are_right) else 1
 
 
-def _walk(local: Local) -> int:
-    print(f"web {local.web}, sandbox {local.sandbox}, worker beside them; SQLite in a temporary folder\n")
+def _events(local: Local) -> bool:
+    """From Braze to Rokt."""
     basic = base64.b64encode(f"{KEY_NAME}:{KEY}".encode()).decode()
     headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
     status, token = ask("POST", f"{local.web}/oauth2/token", b"grant_type=client_credentials", headers)
@@ -82,17 +140,52 @@ def _walk(local: Local) -> int:
         _hop(f"Braze sends {what}", status, answer)
     status, answer = ask("DELETE", f"{local.web}{path}/Event_0001_u-1", None, bearer)
     _hop("Braze takes the first event back", status, answer)
-    expected = _expected()
-    received = _received(local, len(expected))
+    received = sorted(_received(local, "/v1/subscriptionevent"), key=_is_sale)
+    return _compare("Rokt", received, _expected())
+
+
+def _subscriber(local: Local) -> bool:
+    """From Rokt to Braze."""
+    ask("POST", f"{local.sandbox}/sandbox/subscriptions", [AT_ROKT])
+    for what in ("the webhook of its page", "the same once more, as if it had seen no answer"):
+        address, headers = f"/v1/rokt/webhooks/{WEBHOOK_KEY}", {"Content-Type": "application/json"}
+        status, answer = ask("POST", local.web + address, SUBSCRIBE, headers)
+        _hop(f"Rokt sends {what}", status, answer)
+    asked = {"method": "GET", "path": f"/v1/subscription/{SUBSCRIPTION}", "body": None}
+    is_right = _compare("Rokt", _received(local, "/v1/subscription/"), [asked])
+    messages = _messages(local, "destination=braze")
+    event = {
+        "external_id": "u-2",
+        "name": "subscribe",
+        "time": messages[0]["received_at"] if messages else "",
+        "properties": FACTS | {"event_key": messages[0]["id"] if messages else ""},
+    }
+    adds = {name: {"add": values} for name, values in ARRAYS.items()}
+    body = {"attributes": [{"external_id": "u-2", **adds}], "events": [event]}
+    track = {"method": "POST", "path": "/users/track", "body": body}
+    is_right &= _compare("Braze", _received(local, "/users"), [track])
+    _, profiles = ask("GET", f"{local.sandbox}/sandbox/profiles")
+    if [profile["attributes"] for profile in profiles] != [ARRAYS]:
+        print(f"This is not what should stand in Braze: {json.dumps(profiles, ensure_ascii=False)}")
+        return False
+    return is_right
+
+
+def _compare(who: str, received: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
     for call in received:
-        print(f"  Rokt received {call['method']} {call['path']}")
+        print(f"  {who} received {call['method']} {call['path']}")
         print(f"    {json.dumps(call['body'], ensure_ascii=False)}\n" if call["body"] else "")
     if received == expected:
-        print(f"Exactly the {len(expected)} calls that it should, in order.")
-        return 0
+        told = (
+            f"the {len(expected)} calls that it should, in order"
+            if len(expected) > 1
+            else "the call that it should"
+        )
+        print(f"Exactly {told}.\n")
+        return True
     print("This is not what should have arrived:")
     print(json.dumps(expected, indent=2, ensure_ascii=False))
-    return 1
+    return False
 
 
 def _expected() -> list[dict[str, Any]]:
@@ -120,19 +213,21 @@ def _rendered(name: str, variables: Any) -> dict[str, Any]:
     return CalendarEvent.of(parse_fields(fields)).rokt(f"{event_id}_u-1")
 
 
-def _received(local: Local, count: int) -> list[dict[str, Any]]:
-    """What the sandbox recorded of events, once nothing more comes."""
+def _received(local: Local, path: str) -> list[dict[str, Any]]:
+    """What the sandbox recorded of calls whose path begins so, once all messages have ended: nothing more comes."""
     until = time.monotonic() + ARRIVES_WITHIN
-    while True:
-        _, calls = ask("GET", f"{local.sandbox}/sandbox/calls")
-        found = [
-            {"method": call["method"], "path": call["path"], "body": call["body"] or None}
-            for call in calls
-            if call["path"].startswith("/v1/subscriptionevent")
-        ]
-        if len(found) >= count or time.monotonic() > until:
-            return sorted(found, key=_is_sale)
+    while _messages(local, "state=accepted") + _messages(local, "state=retrying"):
+        if time.monotonic() > until:
+            break
         time.sleep(0.1)
+    _, calls = ask("GET", f"{local.sandbox}/sandbox/calls?path={path}")
+    return [{"method": call["method"], "path": call["path"], "body": call["body"] or None} for call in calls]
+
+
+def _messages(local: Local, query: str) -> list[dict[str, Any]]:
+    _, answer = ask("GET", f"{local.web}/v1/messages?{query}", None, {"Authorization": f"Bearer {KEY}"})
+    messages: list[dict[str, Any]] = answer["messages"]
+    return messages
 
 
 def _is_sale(call: dict[str, Any]) -> bool:
