@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from braze import Aborted, Braze, User
 from servers import SandboxUnderTest
 from web.running import (
     ACCOUNT,
@@ -72,7 +74,7 @@ def planned(bridge: Bridge, body: dict[str, Any]) -> dict[str, list[str]]:
     return paths_and_ids(bridge.post(body, dry_run="1"))
 
 
-def skipped(bridge: Bridge, body: dict[str, Any], **more: Any) -> str:
+def skipped(bridge: Bridge, body: Any, **more: Any) -> str:
     """The reason of a request that has to be skipped."""
     answer = bridge.post(body, **more)
     assert (answer.status, answer.body["state"]) == (200, "skipped"), answer.body
@@ -239,6 +241,39 @@ class TestByUserAlone:
         answer = bridge.refuse({"event": eastern()}, "/v1/subscriptionevent/brazetest")
 
         assert answer.fields == ["subscriptionIds"]
+
+
+class TestTheBodyOfTheDocs:
+    def section(self) -> str:
+        text = (Path(__file__).parents[2] / "docs" / "braze.md").read_text("utf-8")
+        return text.partition("\n## By the user alone\n")[2].partition("\n## ")[0]
+
+    def body(self, user_id: str | None) -> bytes:
+        liquid = self.section().partition("```liquid\n")[2].partition("```")[0]
+        return Braze().render(liquid, User(user_id)).encode()
+
+    def test_it_reaches_a_user_of_whom_braze_holds_nothing(self, walked: Bridge) -> None:
+        say(walked, ID, user='a "b"')
+
+        call = walked.sends(self.body('a "b"'))
+
+        assert call["path"] == "/v1/subscriptionevent/brazetest"
+        assert call["body"]["subscriptionIds"] == [ID]
+        assert call["body"]["event"]["eventId"] == 'sale_winter27_a "b"'
+
+    def test_it_is_not_sent_for_one_without_an_id(self) -> None:
+        with pytest.raises(Aborted):
+            self.body(None)
+
+    def test_its_answers_are_those_that_the_docs_tell(self, bridge: Bridge) -> None:
+        refused = bridge.refuse(self.body("u1")).body["detail"]
+        say(bridge, ID, calendar_code="away", account_code="brazetest")
+        wrong_calendar = skipped(bridge, of_user(calendar_code="home-games"))
+        say(bridge, ID, "unsubscribe")
+        ended = skipped(bridge, self.body("u1"))
+
+        for words in (refused, wrong_calendar, ended):
+            assert f"`{words}`" in self.section()
 
 
 class TestTheActions:
