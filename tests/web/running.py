@@ -202,7 +202,7 @@ class Bridge:
     def working(self) -> Iterator[None]:
         """A worker in a thread, with a database of its own as in a process of its own."""
         database = Database(self.settings.database_url, readers=1)
-        destinations = configured(self.settings)
+        destinations = configured(self.settings, self.parts.inbox.accept_found)
         worker = Worker(database, destinations, self.settings.retry_for)
         thread = threading.Thread(target=worker.run)
         thread.start()
