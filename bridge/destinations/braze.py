@@ -145,7 +145,7 @@ class Braze:
         doubtful: Sequence[Place],
     ) -> Sync:
         place = identifier, _ = _place(message)
-        event = (message.request or {}).get("event")
+        event = message.request.get("event")
         others: tuple[Sync, ...] = ()
         if not identifier:
             event = None
@@ -195,5 +195,4 @@ class Braze:
 
 def _place(message: Message) -> Place:
     """Blank for what was kept for the record alone and is sent again all the same."""
-    request = message.request or {}
-    return request.get("identifier") or "", request.get("subscription_id") or ""
+    return message.request.get("identifier", ""), message.request.get("subscription_id", "")
