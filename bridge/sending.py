@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
 from bridge.database import Database, clock
-from bridge.destinations import Destination, Turn
-from bridge.destinations.batch import Pack
-from bridge.message import Message
+from bridge.destinations import Destination
+from bridge.filling import Claimed, Filler
 from bridge.outbox import budget, claim, states
 from bridge.outbox.budget import Lease
-from bridge.outbox.claim import Call, Due, Lane
-from bridge.outbox.merging import with_their_lines
+from bridge.outbox.claim import Lane
 from bridge.outbox.states import COMMON, WHOLE, Gate
-from bridge.turns import Pace, at_once
+from bridge.turns import Pace
 
-_ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 AHEAD = 8  # of so many calls one more is claimed, so that a thread that comes back need not wait for a cycle
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """A call to make in its turn, with its messages. `standings`: what the destination's ledger knew of each when
-    it was claimed."""
-
-    destination: Destination
-    calls: Sequence[Call]
-    standings: Sequence[Any]
-    turn: Turn = at_once
-    is_probe: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,26 +28,6 @@ class _Opening:
 
     lanes: Sequence[Lane]
     probe: str | None = None
-
-
-@dataclass(frozen=True)
-class _Filled:
-    """What is due, as it falls into calls. `is_cut`: more may be due than was read."""
-
-    found: Sequence[Due]
-    standings: Sequence[Any]
-    packs: Sequence[Pack]
-    is_cut: bool
-
-    def that_go(self, ripe_since: datetime) -> Iterator[tuple[list[Message], list[Any]]]:
-        """Of each call that is full, or has waited long enough: its messages and their standings."""
-        start = 0
-        for pack in self.packs:
-            end = start + pack.size
-            some = self.found[start:end]
-            if pack.is_full or any(_is_ripe(one, ripe_since) for one in some):
-                yield [one.message for one in some], list(self.standings[start:end])
-            start = end + pack.left_out
 
 
 class Sender:
@@ -75,7 +39,7 @@ class Sender:
         self.destination = destination
         self.in_flight = 0
         self.wakes_at: float | None = None
-        self._of_a_call = destination.batch.messages  # so many messages went into a full one last
+        self._filler = Filler(destination)
         # A call that has a slot needs a thread when the slot comes.
         further = 0 if destination.rate.is_limited else destination.in_flight // AHEAD
         self._most = destination.in_flight + further
@@ -150,7 +114,7 @@ class Sender:
             most = min(most, 1)
         taken: list[Claimed] = []
         if most > 0 and (opening.probe is None or states.take_probe(connection, name, opening.probe, now)):
-            taken = self._fill(connection, worker_id, most, now, opening.lanes, is_probe=is_probe)
+            taken = self._filler.fill(connection, worker_id, most, now, opening.lanes, is_probe=is_probe)
         if lease is not None:
             turns = self._pace.turns(lease, credential, len(taken), is_halved=gate.is_halved)
             taken = [replace(one, turn=turn) for one, turn in zip(taken, turns, strict=True)]
@@ -158,57 +122,8 @@ class Sender:
             self.wakes_at = worth_at if self.wakes_at is None else min(self.wakes_at, worth_at)
         return taken
 
-    def _fill(
-        self,
-        connection: Connection,
-        worker_id: str,
-        most: int,
-        now: datetime,
-        lanes: Sequence[Lane],
-        *,
-        is_probe: bool,
-    ) -> list[Claimed]:
-        """At most so many calls, filled. One that is not full goes once the first in it has waited long enough."""
-        destination = self.destination
-        filled = self._filled(connection, most * self._of_a_call, now, lanes, is_probe=is_probe)
-        if filled.is_cut and not filled.packs[-1].is_full:
-            filled = self._filled(
-                connection, most * destination.batch.messages, now, lanes, is_probe=is_probe
-            )
-        self._of_a_call = max((pack.size for pack in filled.packs if pack.is_full), default=self._of_a_call)
-        ripe_since = _ALWAYS if is_probe else now - destination.batch.age
-        goes = list(filled.that_go(ripe_since))[:most]
-        if goes:
-            going, known_of = ([one for part in parts for one in part] for parts in zip(*goes, strict=True))
-            destination.intend(connection, going, known_of, now)
-        held = claim.hold(connection, worker_id, destination.name, [messages for messages, _ in goes], now)
-        return [
-            Claimed(destination, calls, known, is_probe=is_probe)
-            for calls, (_, known) in zip(held, goes, strict=True)
-        ]
-
-    def _filled(
-        self, connection: Connection, limit: int, now: datetime, lanes: Sequence[Lane], *, is_probe: bool
-    ) -> _Filled:
-        destination = self.destination
-        found = claim.due(connection, destination.name, limit, now, lanes, is_probe=is_probe)
-        is_cut = len(found) == limit
-        if destination.batch.merges:
-            found = with_their_lines(connection, found, destination.batch.messages)
-        messages = [one.message for one in found]
-        standings = destination.look_up(connection, messages) if found else []
-        packs = destination.pack(messages, standings) if found else []
-        return _Filled(found, standings, packs, is_cut=is_cut)
-
     def _is_worth_it(self, connection: Connection, opening: _Opening, now: datetime) -> bool:
-        """Whether a call may be full, or has waited long enough."""
-        batch = self.destination.batch
-        if not batch.age or opening.probe is not None:
-            return True
-        if any(lane.due_at <= now - batch.age or not lane.priority for lane in opening.lanes):
-            return True
-        half = max(1, batch.messages // 2)  # a message is two objects as a rule
-        return claim.is_filled(connection, self.destination.name, opening.lanes, half, now)
+        return opening.probe is not None or self._filler.may_fill(connection, opening.lanes, now)
 
     def _free(self, gate: Gate) -> int:
         """Calls that may still be made at once. A rate is halved by its slots instead."""
@@ -246,9 +161,3 @@ class Sender:
 
     def _credential(self, lane: Lane) -> str:
         return self.destination.credential_of(lane.account_code)
-
-
-def _is_ripe(one: Due, since: datetime) -> bool:
-    """It need not wait for others: somebody waits for it, it went before, or it has waited."""
-    message = one.message
-    return one.due_at <= since or message.is_test or message.tries > 0 or bool(message.progress)

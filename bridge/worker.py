@@ -19,13 +19,14 @@ from sqlalchemy.engine import Connection
 from bridge.database import UNAVAILABLE, Database, clock
 from bridge.destinations import Destination
 from bridge.errors import SlotMissed
+from bridge.filling import Claimed
 from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
 from bridge.outbox import claim, retention, settle, states, upkeep
 from bridge.outbox.claim import Call
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import lock_keys, workers
 from bridge.rows import upsert
-from bridge.sending import Claimed, Sender
+from bridge.sending import Sender
 
 HEARTBEAT_EVERY = 5.0  # seconds
 SENDS_NOTHING_AFTER = 15.0  # seconds without a heartbeat: others take over at twenty

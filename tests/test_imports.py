@@ -33,8 +33,9 @@ PARTS: dict[str, set[str]] = {
     "destinations": EVERYBODY
     | {"upstream", "ledger", "calendar", "subscribers"},  # the plan is a dry run's and a delivery's
     "offers": EVERYBODY | {"upstream"},
-    "worker": EVERYBODY | {"rows", "database", "outbox", "destinations", "sending"},
-    "sending": EVERYBODY | {"database", "outbox", "destinations", "turns"},
+    "worker": EVERYBODY | {"rows", "database", "outbox", "destinations", "sending", "filling"},
+    "sending": EVERYBODY | {"database", "outbox", "destinations", "turns", "filling"},
+    "filling": EVERYBODY | {"outbox", "destinations", "turns"},
     "turns": EVERYBODY | {"database", "outbox"},
     "job_runner": EVERYBODY | {"database", "outbox", "destinations"},
     "web": EVERYBODY

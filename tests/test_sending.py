@@ -16,12 +16,13 @@ from test_worker import Upstream
 
 from bridge import sending
 from bridge.database import Database, clock
+from bridge.filling import Claimed
 from bridge.message import Outcome, Retry
 from bridge.outbox import budget, states
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import budgets, waiting
 from bridge.rate import Rate
-from bridge.sending import Claimed, Sender
+from bridge.sending import Sender
 from bridge.turns import at_once
 
 BUSY = Retry("answered 503", 503, is_trouble=True)

@@ -16,13 +16,14 @@ from sqlalchemy.engine import Connection
 from bridge.database import Database, clock
 from bridge.destinations.batch import Batch, Pack
 from bridge.errors import UpstreamTrouble
+from bridge.filling import Claimed
 from bridge.message import Delivered, Divided, Message, Outcome, Rejected, Retry, Uncertain
 from bridge.outbox import settle, states, upkeep
 from bridge.outbox.lines import give_up
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import lock_keys
 from bridge.rate import Rate
-from bridge.sending import Claimed, Sender
+from bridge.sending import Sender
 
 __all__ = ["other"]  # a fixture
 
