@@ -58,5 +58,5 @@ def worker_exit(server, worker):
     parts = worker.app.callable.extensions.get("bridge") if worker.app.callable else None
     if parts is not None:
         parts.inbox.close()
-        parts.accounts.close()
+        parts.addressees.close()
         parts.database.close()
