@@ -524,6 +524,31 @@ class TestSubscribers:
             "… and 2 more.",
         ]
 
+    def test_they_are_listed_shown_and_counted(self, known: Shell, tmp_path: Path) -> None:
+        (tmp_path / "export").write_text(json.dumps([self.user(1), self.user(2)]))
+        known.run("subscribers", "import", str(tmp_path / "export"))
+
+        def users(*arguments: str) -> list[str]:
+            return [one["user_id"] for one in known.json("subscribers", "list", *arguments)["subscribers"]]
+
+        one = f"00000002-B6BA-4536-AA36-{self.SUFFIX}"
+        assert users() == ["u-1", "u-2"]
+        assert users("--limit", "1") == users("--user-id", "u-1") == ["u-1"]
+        assert (
+            users("--subscription-id", one) == users("--cursor", one.replace("2", "1", 1).lower()) == ["u-2"]
+        )
+        assert users("--state", "inactive") == []
+        assert known.json("subscribers", "show", one)["facts"]["tags"] == ["tags 2"]
+        assert known.json("subscribers", "counts")["active"] == 2
+
+    def test_what_is_not_there_or_wrong_is_1(self, known: Shell) -> None:
+        code, out, err = known.run("subscribers", "show", "nothing")
+        assert (code, out, err) == (1, "", "There is no such subscription.\n")
+
+        code, out, _ = known.run("subscribers", "list", "--state", "activ")
+        assert code == 1
+        assert "did you mean active" in out
+
     def test_what_stands_in_no_encoding_is_told_with_its_line(self, known: Shell, tmp_path: Path) -> None:
         (tmp_path / "export").write_bytes(b'external_id,rokt:tags\nu-1,a/x\n\xff,a/x\nu-3,"\xff/x"\n')
 

@@ -1,0 +1,71 @@
+"""What `make run` shows, and the walk of the demo."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge import demo
+from bridge.local import KEY, WEBHOOK_KEY, Local, _welcome
+from bridge.routes import rokt_webhooks
+from bridge.settings import webhook_secrets
+
+ROOT = Path(__file__).parents[1]
+WELCOME = _welcome(Local("http://127.0.0.1:8000", "http://127.0.0.1:8001", {}))
+
+
+def curls() -> list[str]:
+    """The lines to paste, each of a call as a whole."""
+    return re.findall(r"^curl .*(?:\\\n.*|\n +.*)*", WELCOME, re.M)
+
+
+def body(curl: str) -> Any:
+    return json.loads(re.search(r"-d '(.*)'$", curl, re.S)[1].replace("'$(date +%s)'", "7"))  # type: ignore[index]
+
+
+def test_the_welcome_shows_what_can_be_pasted() -> None:
+    event, look, subscribe = curls()
+
+    assert event.startswith("curl -i http://127.0.0.1:8000/v1/calendar/events \\\n")
+    assert body(event)["variables"]["sale_id"] == "sale-7"
+    assert "/v1/messages?limit=1" in look
+    assert subscribe.startswith(f"curl -i http://127.0.0.1:8000/v1/rokt/webhooks/{WEBHOOK_KEY} \\\n")
+    assert all(f"Bearer {KEY}" in curl for curl in (event, look))
+
+
+def test_the_readme_shows_the_same() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+
+    assert [curl for curl in curls() if curl not in readme] == []
+
+
+def test_the_local_secret_is_one_that_the_settings_take() -> None:
+    assert [secret.reveal() for secret in webhook_secrets(WEBHOOK_KEY)] == [WEBHOOK_KEY]
+
+
+def test_what_plays_rokt_is_a_subscriber_with_an_identity() -> None:
+    change = rokt_webhooks.read(body(curls()[2])).change
+
+    assert change is not None
+    assert (change.action, change.subscriber_id, change.facts["account_code"]) == (
+        "subscribe",
+        "u-1",
+        "brazetest",
+    )
+
+
+def test_the_demo_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    code = demo.demo()
+
+    assert code == 0, capsys.readouterr().out
+
+
+def test_the_demo_ends_with_1_if_another_call_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "_events", lambda _local: True)
+    monkeypatch.setitem(demo.ARRAYS, "rokt:tags", ["another/8cc9c4d33492"])
+
+    assert demo.demo() == 1
