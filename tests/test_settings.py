@@ -10,10 +10,11 @@ import pytest
 
 from bridge.errors import SettingsInvalid
 from bridge.rate import Rate
-from bridge.settings import SCOPES, Secret, Settings, account_key
+from bridge.settings import ATTRIBUTES, SCOPES, IdentityRule, Secret, Settings, account_key
 
 WEB = {"BRIDGE_TOKENS": "braze:s3cret", "SECRET_KEY": "k3y"}
 CALENDAR = {"ROKT_CALENDAR_CLIENT_ID": "the-id", "ROKT_CALENDAR_CLIENT_SECRET": "c4lendar"}
+BRAZE = {"BRAZE_REST_URL": "https://rest.iad-01.braze.com", "BRAZE_API_KEY": "br4ze-key"}
 POSTGRES = {"DATABASE_URL": "postgres://ada:p4ss@db.example.com:5432/bridge?sslmode=require"}
 
 
@@ -31,9 +32,12 @@ class TestDefaults:
         assert (settings.is_development, settings.keys, settings.calendar) == (False, (), None)
         assert (settings.retry_for, settings.retention_days) == (timedelta(hours=24), 30)
         assert settings.test_subscriptions == frozenset()
+        assert settings.braze is None
+        assert settings.subscribers.webhook_secrets == ()
 
     def test_a_blank_variable_is_as_good_as_none(self) -> None:
         names = ["DATABASE_URL", "BRIDGE_ENV", "RETRY_FOR", "RETENTION_DAYS", "ROKT_CALENDAR_URL", *CALENDAR]
+        names += [*BRAZE, "BRAZE_SYNC", "ROKT_ATTRIBUTES", "ROKT_WEBHOOK_SECRET", "ROKT_SUBSCRIBER_FALLBACK"]
 
         assert Settings.from_env(dict.fromkeys(names, "  ")) == Settings.from_env({})
 
@@ -52,7 +56,14 @@ class TestTheRate:
         assert Settings.from_env(calendar | variables).rates == {"rokt_calendar": Rate(a_second)}
 
     def test_a_destination_that_is_off_has_none(self) -> None:
-        assert Settings.from_env({"ROKT_CALENDAR_RATE": "50"}).rates == {}
+        assert Settings.from_env({"ROKT_CALENDAR_RATE": "50", "BRAZE_TRACK_RATE": "50"}).rates == {}
+
+    @pytest.mark.parametrize(("variables", "a_second"), [({}, 1000), ({"BRAZE_TRACK_RATE": "250"}, 250)])
+    def test_braze_has_one_for_each_call(self, variables: dict[str, str], a_second: int) -> None:
+        settings = Settings.from_env(BRAZE | variables)
+
+        assert settings.braze is not None
+        assert settings.rates == {"braze": Rate(a_second)} == {"braze": settings.braze.rate}
 
 
 class TestAllFaultsAtOnce:
@@ -67,12 +78,27 @@ class TestAllFaultsAtOnce:
             "ROKT_CALENDAR_CLIENT_ID": "the-id",
             "RETRY_FOR": "soon",
             "RETENTION_DAYS": "7",
+            "BRAZE_API_KEY": "two words",
+            "BRAZE_SYNC": "maybe",
+            "BRAZE_TRACK_BATCH": "1",
+            "BRAZE_TRACK_RATE": "fast",
+            "BRAZE_UNSUBSCRIBE_EVENT": "never",
+            "BRAZE_EMAIL_CAPTURE": "2",
+            "ROKT_ATTRIBUTES": "acount_code",
+            "ROKT_SUBSCRIBER_ID": "phone",
+            "ROKT_SUBSCRIBER_FALLBACK": "external_id",
+            "ROKT_SUBSCRIBER_MERGE": "x",
+            "ROKT_WEBHOOK_SECRET": "short",
+            "BATCH_COUNT": "0",
+            "BATCH_AGE": "0",
+            "BATCH_BYTES": "1TB",
         }
 
         told = faults(is_web=True, **wrong)
 
         named = {fault.split(" ")[0] for fault in told}
-        assert named == {*wrong, "ROKT_CALENDAR_CLIENT_SECRET", "SECRET_KEY"} - {"ROKT_CALENDAR_CLIENT_ID"}
+        missing = {"ROKT_CALENDAR_CLIENT_SECRET", "SECRET_KEY", "BRAZE_REST_URL"}
+        assert named == {*wrong, *missing} - {"ROKT_CALENDAR_CLIENT_ID"}
         assert len(told) == len(named)
 
     def test_the_text_of_the_error_has_one_line_for_each(self) -> None:
@@ -90,6 +116,10 @@ class TestAllFaultsAtOnce:
             {"BRIDGE_TOKENS": "braze:s3cret:send:read"},
             {"ROKT_CALENDAR_URL": "https://ada:p4ss@api.example.com"},
             {"ROKT_CALENDAR_CLIENT_SECRET": "c4lendar"},
+            {"BRAZE_REST_URL": "https://ada:p4ss@rest.iad-01.braze.com"},
+            {"BRAZE_API_KEY": "br4ze key"},
+            {"ROKT_WEBHOOK_SECRET": "w3bhook"},
+            {"ROKT_WEBHOOK_SECRET": "w3bhook/of-sixteen-characters"},
         ],
     )
     def test_no_secret_stands_in_it(self, wrong: dict[str, str]) -> None:
@@ -97,14 +127,16 @@ class TestAllFaultsAtOnce:
             Settings.from_env(wrong)
 
         shown = "".join(traceback.format_exception(refusal.value))
-        assert not [secret for secret in ("p4ss", "s3cret", "c4lendar") if secret in shown]
+        secrets = ("p4ss", "s3cret", "c4lendar", "br4ze", "w3bhook")
+        assert not [secret for secret in secrets if secret in shown]
 
 
 class TestSecrets:
     def test_they_do_not_stand_in_the_repr(self) -> None:
-        settings = Settings.from_env({**WEB, **CALENDAR})
+        settings = Settings.from_env({**WEB, **CALENDAR, **BRAZE, "ROKT_WEBHOOK_SECRET": "w3bhook-" * 2})
 
-        assert not [secret for secret in ("s3cret", "k3y", "c4lendar") if secret in repr(settings)]
+        hidden = ("s3cret", "k3y", "c4lendar", "br4ze", "w3bhook")
+        assert not [secret for secret in hidden if secret in repr(settings)]
         assert "braze" in repr(settings)
 
     def test_the_databases_password_does_not_either(self) -> None:
@@ -273,6 +305,150 @@ class TestCalendar:
         calendar = Settings.from_env(environ).calendar
         assert calendar is not None
         assert calendar.url == "http://127.0.0.1:8001"
+
+
+class TestBraze:
+    def test_with_its_pair_it_is_on(self) -> None:
+        braze = Settings.from_env({**BRAZE, "BRAZE_REST_URL": BRAZE["BRAZE_REST_URL"] + "/"}).braze
+
+        assert braze is not None
+        assert (braze.url, braze.api_key.reveal()) == ("https://rest.iad-01.braze.com", "br4ze-key")
+        assert (braze.batch, braze.captures_email, braze.merges) == (75, False, True)
+        assert braze.attributes == ATTRIBUTES
+        assert len(ATTRIBUTES) == 16
+
+    @pytest.mark.parametrize(("have", "lack"), [tuple(BRAZE), tuple(reversed(BRAZE))])
+    def test_one_of_the_pair_without_the_other_is_a_fault(self, have: str, lack: str) -> None:
+        assert faults(**{have: BRAZE[have]}) == [f"{lack} is missing: {have} is set"]
+
+    def test_its_address_is_whole(self) -> None:
+        wrong = BRAZE | {"BRAZE_REST_URL": "rest.iad-01.braze.com"}
+
+        assert faults(**wrong) == ["BRAZE_REST_URL is not an address such as https://rest.iad-01.braze.com"]
+
+    def test_http_is_for_development(self) -> None:
+        local = BRAZE | {"BRAZE_REST_URL": "http://127.0.0.1:8001"}
+
+        assert "only BRIDGE_ENV=development allows" in faults(**local)[0]
+        assert Settings.from_env({**local, "BRIDGE_ENV": "development"}).braze is not None
+
+    @pytest.mark.parametrize(("text", "most"), [("2", 2), ("75", 75), ("225", 225)])
+    def test_a_call_has_room_for_an_attribute_and_an_event_at_least(self, text: str, most: int) -> None:
+        braze = Settings.from_env({**BRAZE, "BRAZE_TRACK_BATCH": text}).braze
+
+        assert braze is not None
+        assert braze.batch == most
+
+    @pytest.mark.parametrize("text", ["0", "1", "226", "-5", "x"])
+    def test_and_for_no_more_than_braze_takes(self, text: str) -> None:
+        assert faults(BRAZE_TRACK_BATCH=text) == ["BRAZE_TRACK_BATCH is not a whole number from 2 to 225"]
+
+    @pytest.mark.parametrize(
+        ("text", "names"),
+        [
+            ("subscription_id", ("subscription_id",)),
+            ("rokt:tags, account_code,rokt:optIn1,,", ("account_code", "optIn1", "tags")),
+            ("tags,tags", ("tags",)),
+            (" , ", ATTRIBUTES),
+        ],
+    )
+    def test_attributes_are_chosen_with_or_without_their_prefix(
+        self, text: str, names: tuple[str, ...]
+    ) -> None:
+        braze = Settings.from_env({**BRAZE, "ROKT_ATTRIBUTES": text}).braze
+
+        assert braze is not None
+        assert braze.attributes == names
+
+    def test_unknown_attributes_are_refused_with_the_nearest(self) -> None:
+        [fault] = faults(ROKT_ATTRIBUTES="rokt:acount_code,tags,tgas,zzz")
+
+        assert fault.startswith(
+            "ROKT_ATTRIBUTES has the unknown 'acount_code'; did you mean rokt:account_code?, and "
+            "has the unknown 'tgas'; did you mean rokt:tags?, and has the unknown 'zzz'; there are account_code,"
+        )
+
+
+class TestSubscribers:
+    def test_what_rokts_id_is_can_be_said(self) -> None:
+        rules = {
+            (): IdentityRule("external_id", "", True),
+            (("ROKT_SUBSCRIBER_ID", "email"), ("ROKT_SUBSCRIBER_FALLBACK", "alias")): IdentityRule(
+                "email", "alias", True
+            ),
+            (("ROKT_SUBSCRIBER_FALLBACK", "none"), ("ROKT_SUBSCRIBER_MERGE", "off")): IdentityRule(
+                "external_id", "", False
+            ),
+        }
+
+        for variables, rule in rules.items():
+            settings = Settings.from_env(dict(variables) | BRAZE)
+            assert settings.subscribers.rule == rule
+            assert settings.braze is not None
+            assert settings.braze.merges == rule.merges
+
+    def test_no_secret_of_the_webhook_is_none_and_two_are_two(self) -> None:
+        one, two = "a" * 16, "B-_.~9" * 4
+
+        found = Settings.from_env({"ROKT_WEBHOOK_SECRET": f"{one}, {two},"}).subscribers.webhook_secrets
+
+        assert found == (Secret(one), Secret(two))
+
+    @pytest.mark.parametrize(
+        "wrong", ["a" * 15, "a" * 20 + "/b", "with a blank in it", "a" * 20 + "%41", "ä" * 20]
+    )
+    def test_one_that_cannot_stand_in_an_address_is_refused_by_its_number(self, wrong: str) -> None:
+        [fault] = faults(ROKT_WEBHOOK_SECRET=f"{'a' * 16},{wrong}")
+
+        assert fault.startswith("ROKT_WEBHOOK_SECRET entry 2 is not fit to stand in an address: at least 16 ")
+        assert "openssl rand -hex 24" in fault
+
+    @pytest.mark.parametrize("text", ["on", "ON", "true", "1", "yes"])
+    def test_switches_are_on(self, text: str) -> None:
+        its = Settings.from_env({"BRAZE_SYNC": text, "BRAZE_UNSUBSCRIBE_EVENT": text}).subscribers
+
+        assert (its.syncs, its.sends_unsubscribe) == (True, True)
+
+    @pytest.mark.parametrize("text", ["off", "Off", "false", "0", "no"])
+    def test_or_off(self, text: str) -> None:
+        its = Settings.from_env({"BRAZE_SYNC": text, "BRAZE_UNSUBSCRIBE_EVENT": text}).subscribers
+
+        assert (its.syncs, its.sends_unsubscribe) == (False, False)
+
+    def test_and_nothing_else(self) -> None:
+        assert faults(BRAZE_SYNC="maybe") == ["BRAZE_SYNC is neither on nor off"]
+
+
+class TestBatches:
+    def test_they_leave_at_a_hundred_a_second_or_a_megabyte(self) -> None:
+        batch = Settings.from_env({}).batch
+
+        assert (batch.count, batch.age, batch.size) == (100, timedelta(seconds=1), 1_000_000)
+
+    @pytest.mark.parametrize(
+        ("text", "size"),
+        [
+            ("1", 1),
+            ("65536", 65_536),
+            ("512kB", 512_000),
+            ("512 KB", 512_000),
+            ("1MB", 1_000_000),
+            ("2mb", 2_000_000),
+            ("64KiB", 65_536),
+            ("1MiB", 1_048_576),
+            ("10b", 10),
+        ],
+    )
+    def test_bytes(self, text: str, size: int) -> None:
+        assert Settings.from_env({"BATCH_BYTES": text}).batch.size == size
+
+    @pytest.mark.parametrize("text", ["0", "0MB", "1TB", "1.5MB", "MB", "-1", "1 M B", "1iB", "1k", "1M"])
+    def test_what_is_no_size_is_refused(self, text: str) -> None:
+        assert faults(BATCH_BYTES=text) == ["BATCH_BYTES is not a size such as 1MB, 512kB or 65536"]
+
+    def test_an_age_is_a_time(self) -> None:
+        assert Settings.from_env({"BATCH_AGE": "90s"}).batch.age == timedelta(seconds=90)
+        assert Settings.from_env({"BATCH_AGE": "600"}).batch.age == timedelta(minutes=10)
 
 
 class TestValues:
