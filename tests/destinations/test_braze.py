@@ -236,6 +236,19 @@ class TestWhatLeaves:
         with pytest.raises(SlotMissed):
             bridge.send(messages, missed)
 
+    @pytest.mark.parametrize("status", [201, 400, 401, 403, 503])
+    def test_a_key_that_braze_repeats_stays_away(
+        self, bridge: Bridge, sandbox: SandboxUnderTest, status: int
+    ) -> None:
+        words = f"Invalid API key: {KEY}, {KEY.upper()}"
+        errors = [{"type": words, "input_array": "events", "index": 0}]
+        sandbox.fault(path="/users/track", status=status, body={"message": words, "errors": errors})
+
+        found = repr(bridge.tell(said())).lower()
+
+        assert KEY not in found
+        assert "invalid api key: [key]" in found or status == 201
+
 
 class TestTheLedger:
     def test_what_was_taken_is_certain(self, bridge: Bridge) -> None:
