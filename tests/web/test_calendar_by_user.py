@@ -398,6 +398,15 @@ class TestGivenIds:
 
         assert planned(bridge, body) == {"two": ["s-2"], "three": ["s-3"]}
 
+    def test_an_id_of_no_known_account_beside_one_of_a_known_is_refused_by_name(self, bridge: Bridge) -> None:
+        say(bridge, ID)
+        ids = [ID, "s-9", "s-8"]
+
+        answer = bridge.refuse(literal(subscription_ids=ids, account_code="one,two"))
+        assert answer.fields == ["subscription_ids"]
+        assert answer.says("the account of s-9, s-8 is not known")
+        assert bridge.refuse(literal(subscription_ids=ids, account_code="")).fields == ["account_code"]
+
     @pytest.mark.parametrize("action", ["create", "update", "upsert"])
     def test_if_none_is_left_it_is_skipped(self, walked: Bridge, action: str) -> None:
         say(walked, ID, "unsubscribe")
@@ -517,6 +526,17 @@ class TestCalendars:
             == "shop"
         )
         assert "final" in skipped(bridge, of_user(action="update", calendar_code="final"))
+
+    def test_an_upsert_goes_to_no_further_account_for_a_calendar_that_is_not_known(
+        self, walked: Bridge
+    ) -> None:
+        say(walked, "s-8", user="u8", account_code="brazetest", calendar_code="home")
+        walked.sends(of_user(user_id="u8"))
+        say(walked, "s-7", user="u8", account_code="shop")
+
+        call = walked.sends(of_user(user_id="u8", action="upsert", calendar_code="home", event__title="New"))
+
+        assert call["path"] == "/v1/subscriptionevent/brazetest/update"
 
 
 class TestTestsAndReplays:
