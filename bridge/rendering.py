@@ -43,7 +43,9 @@ class Renderer:
         Errors: TemplateRefused, InvalidPayload.
         """
         if payload["route"] not in _ROUTES:
-            left = "it can only be sent as it is stored" if message.request else "nothing of it is left to send"
+            left = (
+                "it can only be sent as it is stored" if message.request else "nothing of it is left to send"
+            )
             told = f"no template made this message, so it cannot be rendered; {left}"
             raise InvalidPayload.of(FieldError("id", told))
         now = datetime.now(UTC)
