@@ -153,12 +153,15 @@ def _subscriber(local: Local) -> bool:
         _hop(f"Rokt sends {what}", status, answer)
     asked = {"method": "GET", "path": f"/v1/subscription/{SUBSCRIPTION}", "body": None}
     is_right = _compare("Rokt", _received(local, "/v1/subscription/"), [asked])
-    messages = _messages(local, "destination=braze")
+    # It happened when the webhook came, which then waited for Rokt's answer.
+    webhooks = [one for one in _messages(local, "destination=rokt_calendar") if one["id"] == answer.get("id")]
+    happened_at = next((one["received_at"] for one in webhooks), None)
+    event_key = next((one["id"] for one in _messages(local, "destination=braze")), None)
     event = {
         "external_id": "u-2",
         "name": "subscribe",
-        "time": messages[0]["received_at"] if messages else "",
-        "properties": FACTS | {"event_key": messages[0]["id"] if messages else ""},
+        "time": happened_at,
+        "properties": FACTS | {"event_key": event_key},
     }
     adds = {name: {"add": values} for name, values in ARRAYS.items()}
     body = {"attributes": [{"external_id": "u-2", **adds}], "events": [event]}
