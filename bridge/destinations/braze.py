@@ -159,7 +159,8 @@ class Braze:
         elif message.progress.get(EVENT) == TAKEN:
             event = None
         if event is not None:
-            event = event_of(event, message.id, message.received_at, identifier, self._settings.merges)
+            at = datetime.fromisoformat(event["at"]) if "at" in event else message.received_at
+            event = event_of(event, message.id, at, identifier, self._settings.merges)
         sync = self._standing(place, known, stands)
         return Sync(sync.key, identifier, sync.target, sync.held, event, others)
 

@@ -94,6 +94,7 @@ def _goes_on(message: Message, accept: Accept, outcome: Outcome, told: Told | No
         facts=told.facts,
         subscriber_id=told.subscriber_id,
         email=told.email,
+        at=message.received_at,
     )
     said = {"subscription_id": request["given_id"], "facts": dict(told.facts)}
     if told.subscriber_id is not None:

@@ -92,7 +92,7 @@ class Loaded:
         before = self._known.get(key_of_subscription(change.subscription_id))
         if isinstance(change, LookedUp):
             after = looked_up(before, change, now).identified(self._ledger.rule)
-            message = self._to_braze(after, change.action, change.event)
+            message = self._to_braze(after, change.action, change.event, change.at)
         else:
             after, message = self._told(before, change, now)
         self._known[after.key] = self._changed[after.key] = after
@@ -124,8 +124,10 @@ class Loaded:
         ends = (before is None or before.is_active) and self._ledger.sends_unsubscribe
         return action if (action == "subscribe" and begins) or (action == "unsubscribe" and ends) else None
 
-    def _to_braze(self, after: Subscription, action: Action, event: str | None) -> NewMessage:
-        message = _about(after, action, event, after.identifier)
+    def _to_braze(
+        self, after: Subscription, action: Action, event: str | None, at: datetime | None = None
+    ) -> NewMessage:
+        message = _about(after, action, event, after.identifier, at)
         if not self._ledger.syncs:
             return replace(message, state=State.SKIPPED, reason="BRAZE_SYNC is off")
         if after.identifier is None:
@@ -133,13 +135,19 @@ class Loaded:
         return message
 
 
-def _about(one: Subscription, action: Action, event: str | None, identifier: str | None) -> NewMessage:
-    """A message for Braze; what it changes there is found out when it leaves."""
+def _about(
+    one: Subscription,
+    action: Action,
+    event: str | None,
+    identifier: str | None,
+    at: datetime | None = None,
+) -> NewMessage:
+    """A message for Braze; what it changes there is found out when it leaves. `at`: of the event, if not now."""
     request: dict[str, object] = {"subscription_id": one.key}
     if identifier:
         request["identifier"] = identifier
     if event:
-        request["event"] = {"name": event, "properties": one.facts}
+        request["event"] = {"name": event, "properties": one.facts} | ({"at": at.isoformat()} if at else {})
     line = identifier or _line(one)
     return NewMessage(BRAZE, action, request, line=line, user_id=one.subscriber_id)
 

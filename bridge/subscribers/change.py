@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from bridge.message import Json
@@ -32,7 +33,7 @@ class SubscriberChange:
 class LookedUp:
     """What Rokt answered of a subscription, for the change that waited for it. It fills what is not known yet.
 
-    `event`: the custom event that the change brings about, None for none.
+    `event`: the custom event that the change brings about, None for none; `at`: when that was.
     """
 
     action: Action
@@ -41,3 +42,4 @@ class LookedUp:
     facts: Json = field(default_factory=dict)
     subscriber_id: str | None = None
     email: str | None = None
+    at: datetime | None = None

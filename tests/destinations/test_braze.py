@@ -227,6 +227,18 @@ class TestWhatLeaves:
 
         assert track_calls(sandbox)[0].keys() == {"attributes"}
 
+    def test_the_event_of_a_change_that_waited_for_a_look_up_is_of_its_own_time(
+        self, bridge: Bridge, sandbox: SandboxUnderTest
+    ) -> None:
+        [message] = bridge.accept(said())
+        event = {**message.request["event"], "at": "2026-11-20T09:30:00+00:00"}
+
+        bridge.send([replace(message, request={**message.request, "event": event})])
+
+        [sent] = track_calls(sandbox)[0]["events"]
+        assert sent["time"] == "2026-11-20T09:30:00.000Z"
+        assert "at" not in sent
+
     def test_a_slot_that_was_missed_goes_through(self, bridge: Bridge) -> None:
         messages = bridge.accept(said())
 

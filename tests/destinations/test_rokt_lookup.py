@@ -37,7 +37,7 @@ KNOWN_TO_ROKT = {
     "emailAddress": "ada@example.com",
     "isActive": False,
 }
-FOUND = LookedUp("subscribe", GIVEN_ID, "subscribe")
+FOUND = LookedUp("subscribe", GIVEN_ID, "subscribe", at=NOON)
 
 
 @dataclass

@@ -496,6 +496,13 @@ class TestLookingUp:
         assert (message.destination, message.action, message.line) == ("braze", "subscribe", LINE)
         assert message.request["event"] == {"name": "subscribe", "properties": its.facts}
 
+    def test_the_event_is_of_the_time_of_the_change_and_not_of_the_answer(self, kept: Kept) -> None:
+        kept.take(subscribe(left_out=NOT_TOLD))
+
+        [message] = kept.take(LookedUp("subscribe", SUBSCRIPTION, "subscribe", at=NOON), now=NOON + MOMENT)
+
+        assert message.request["event"]["at"] == NOON.isoformat()
+
     def test_an_answer_brings_no_event_that_the_change_did_not(self, kept: Kept) -> None:
         kept.take(said("update", left_out=NOT_TOLD))
 
