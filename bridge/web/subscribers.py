@@ -120,7 +120,7 @@ def _request(
         # The header's is of the whole list, in which a subscription may begin, end and begin again.
         place = "" if index is None or body.get("idempotency_key") else str(index)
         its_id = key_of_subscription(call.change.subscription_id)
-        user = call.change.subscriber_id or call.change.email or ""
+        user = call.change.identifier or call.change.subscriber_id or ""
         repeat = digest(g.key_name, NAME, call.change.action, user, its_id, place, call.idempotency_key)
     return changes.request_of(parts, NAME, body, call.change, key=key, repeat_key=repeat)
 

@@ -446,6 +446,28 @@ class TestWhenTheDatabaseIsGone:
         assert results[1]["errors"] == [{"field": "", "message": "the bridge failed on this one"}]
 
 
+def test_both_databases_take_lists_and_know_the_same(start_on_both: Starter, rokt: SandboxUnderTest) -> None:
+    bridge = start_on_both(sandbox=rokt, BRAZE_REST_URL=rokt.url, **BRAZE, **ALONE)
+    people = [told(external_id=f"u-{n}", s__subscription_id=f"s-{n:03}") for n in range(70)]
+    ended = told("unsubscribe", external_id="u-x")
+
+    send(bridge, [*people, told(external_id="", s__subscription_id="s-x"), ended])
+    again = send(bridge, people[:1], headers={"Prefer": "wait=1"}).body["results"]
+    bridge.deliver()
+
+    assert again[0]["is_repeat"] is True
+    assert len(rokt.sandbox.braze.profiles.shown()) == 71
+    first = bridge.call("GET", PATH, limit="40", state="active").body
+    second = bridge.call("GET", PATH, limit="40", state="active", cursor=first["next"]).body
+    shown = first["subscribers"] + second["subscribers"]
+    assert [one["subscription_id"] for one in shown] == [*(f"s-{n:03}" for n in range(70)), "s-x"]
+    assert [one["subscription_id"] for one in known(bridge, user_id="u-7")] == ["s-007"]
+    counts = bridge.call("GET", PATH + "/counts").body
+    assert (counts["active"], counts["inactive"], counts["unidentified"]) == (71, 1, 1)
+    assert counts["data_points_sent"] == 70 * 6
+    assert send(bridge, told("update"), status=200, dry_run="1").body["requests"] == []
+
+
 class TestWhatIsKnown:
     @pytest.fixture
     def stocked(self, walked: Bridge) -> Bridge:
