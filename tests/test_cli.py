@@ -524,6 +524,47 @@ class TestSubscribers:
             "… and 2 more.",
         ]
 
+    def test_what_rokt_wrote_into_braze_is_changed_and_taken_away_from_here_on(
+        self, known: Shell, start: Starter, rokt: SandboxUnderTest, tmp_path: Path
+    ) -> None:
+        of_rokt = "a-secret-of-rokts-webhook"
+        bridge = start(
+            sandbox=rokt,
+            BRAZE_REST_URL=rokt.url,
+            BRAZE_API_KEY="a-braze-key",
+            ROKT_WEBHOOK_SECRET=of_rokt,
+            ROKT_CALENDAR_CLIENT_ID="",
+            ROKT_CALENDAR_CLIENT_SECRET="",
+        )
+        # The page's own sample: the suffix is not the last group of the id.
+        subscription_id = "06423672-b6ba-4536-aa36-70788a7a0a36"
+        titles = [f"Old/{self.SUFFIX}", f"Test Calendar 1/{self.SUFFIX}"]
+        written = {"rokt:subscription_id": [subscription_id], "rokt:calendar_title": titles, "plan": "gold"}
+        key = {"Authorization": "Bearer a-braze-key"}
+        rokt.ask("POST", "/users/track", {"attributes": [{"external_id": "u-1", **written}]}, key)
+
+        def profile() -> dict[str, Any]:
+            [its] = rokt.sandbox.braze.profiles.shown()
+            return its
+
+        def told(event_type: str, **facts: Any) -> dict[str, Any]:
+            details = {"calendarSubscriptionId": subscription_id, **facts}
+            body = {"eventId": event_type, "eventType": event_type, "eventDetails": details}
+            assert bridge.post(body, f"/v1/rokt/webhooks/{of_rokt}").status == 200
+            bridge.deliver()
+            attributes: dict[str, Any] = profile()["attributes"]
+            return attributes
+
+        export = {"external_id": "u-1", "custom_attributes": profile()["attributes"]}
+        (tmp_path / "export").write_text(json.dumps(export))
+        assert known.run("subscribers", "import", str(tmp_path / "export"))[0] == 0
+
+        assert told("SubscriptionDetailsUpdated", calendarTitle="New") == written | {
+            "rokt:calendar_title": [f"New/{self.SUFFIX}"]
+        }
+        assert told("Unsubscribe") == {"rokt:subscription_id": [], "rokt:calendar_title": [], "plan": "gold"}
+        assert [event["name"] for event in profile()["events"]] == ["unsubscribe"]
+
     def test_they_are_listed_shown_and_counted(self, known: Shell, tmp_path: Path) -> None:
         (tmp_path / "export").write_text(json.dumps([self.user(1), self.user(2)]))
         known.run("subscribers", "import", str(tmp_path / "export"))
