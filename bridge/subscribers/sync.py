@@ -31,6 +31,8 @@ EMPTY = Held()
 
 def change(target: Values, held: Held) -> Change:
     """What makes `held` the target. No value in both lists, no empty list, no attribute without a change."""
+    if held.is_empty:
+        return {name: {"add": list(dict.fromkeys(wanted))} for name, wanted in target.items() if wanted}
     changes: Change = {}
     for name in _names(target, held.certain, held.unsure):
         wanted, certain = target.get(name, ()), held.certain.get(name, ())

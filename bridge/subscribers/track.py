@@ -5,7 +5,7 @@ https://www.braze.com/docs/api/endpoints/user_data/post_user_track
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -39,6 +39,11 @@ class Sync:
     def change(self) -> Change:
         return change(self.target, self.held)
 
+    @cached_property
+    def alone(self) -> dict[bool, UserObjects]:
+        """As the only one of its user, by `merges`: made once, though it is packed, noted, sent and settled by it."""
+        return {}
+
     @property
     def full_cost(self) -> int:
         """The data points of a call that sends everything, whether or not it has changed."""
@@ -66,6 +71,15 @@ class UserObjects:
 
 def objects_of(identifier: str, syncs: Sequence[Sync], merges: bool) -> UserObjects:
     """`syncs`: this user's, in order. What one subscription loses stays where another of them wants it."""
+    if len(syncs) > 1:
+        return _together(identifier, syncs, merges)
+    [sync] = syncs
+    if merges not in sync.alone:
+        sync.alone[merges] = _together(identifier, syncs, merges)
+    return sync.alone[merges]
+
+
+def _together(identifier: str, syncs: Sequence[Sync], merges: bool) -> UserObjects:
     by_key = {one.key: one for sync in syncs for one in sync.every}
     wanted: dict[str, set[str]] = {}
     for sync in by_key.values():
@@ -93,6 +107,8 @@ def body(users: Sequence[UserObjects]) -> dict[str, list[Json]]:
 
 def _fitting(its: Change, wanted: Mapping[str, set[str]]) -> Change:
     """Without what may not be taken away."""
+    if not any("remove" in lists for lists in its.values()):
+        return its
     kept: Change = {}
     for name, lists in its.items():
         gone = [value for value in lists.get("remove", ()) if value not in wanted.get(name, ())]
@@ -105,11 +121,16 @@ def _fitting(its: Change, wanted: Mapping[str, set[str]]) -> Change:
 def _attributes(identifier: str, changes: Mapping[str, Change], merges: bool) -> Json | None:
     if not changes:
         return None
-    merged: dict[str, dict[str, list[str]]] = {}
-    for its in changes.values():
+    merged = next(iter(changes.values())) if len(changes) == 1 else _merged(changes.values())
+    fields = {name: lists["add"][-1] if name in SCALARS else lists for name, lists in merged.items()}
+    return {**to_braze(identifier, merges), **fields}
+
+
+def _merged(changes: Iterable[Change]) -> Change:
+    merged: Change = {}
+    for its in changes:
         for name, lists in its.items():
             for which, values in lists.items():
                 known = merged.setdefault(name, {}).setdefault(which, [])
                 known += [value for value in values if value not in known]
-    fields = {name: lists["add"][-1] if name in SCALARS else lists for name, lists in merged.items()}
-    return {**to_braze(identifier, merges), **fields}
+    return merged
