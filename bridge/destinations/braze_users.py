@@ -51,12 +51,10 @@ class User:
             after, sent = now, 0
             taken = fates[key].count(TAKEN)
             if change := self.objects.changes.get(key):
-                written = (sync.held, intended(sync.held, change), settled(sync.target))
-                if taken:
-                    sent = costs[key]
-                if (
-                    now in written and UNKNOWN not in fates[key]
-                ):  # else somebody has learned to doubt it since
+                sent = costs[key] if taken else 0
+                # What stands there otherwise somebody has written since: a late call was doubted.
+                is_ours = now in (sync.held, intended(sync.held, change))
+                if is_ours and UNKNOWN not in fates[key]:
                     after = settled(sync.target) if taken else sync.held
             saved = sync.full_cost * taken - sent
             if after != now or sent or saved:

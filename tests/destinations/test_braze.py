@@ -340,6 +340,32 @@ class TestTheLedger:
         assert kinds(outcomes) == ["Delivered", "Rejected"]
         assert bridge.held(key=OTHER).certain["rokt:subscription_id"] == (OTHER,)
 
+    def test_events_are_counted_by_those_that_left(self, bridge: Bridge) -> None:
+        bridge.tell(said(user="u-0"))
+        update, bad, good = bridge.accept(
+            said(action="update", user="u-0", source="new"), said(OTHER, user="u-1"), said("x", user="u-2")
+        )
+        bad = replace(bad, request={**bad.request, "event": {"name": " ", "properties": {}}})
+
+        assert kinds(bridge.send([update, bad, good])) == ["Delivered", "Rejected", "Delivered"]
+
+    def test_what_cannot_be_told_apart_goes_again_alone_and_no_event_twice(
+        self, bridge: Bridge, sandbox: SandboxUnderTest
+    ) -> None:
+        messages = bridge.accept(said(user="u-1"), said(OTHER, user="u-2"))
+        body = {"message": "success", "attributes_processed": 1, "events_processed": 2}
+        sandbox.fault(path="/users/track", times=1, status=201, body=body)
+
+        outcomes = bridge.send(messages)
+        again = [after(*one) for one in zip(messages, outcomes, strict=True)]
+
+        assert kinds(outcomes) == ["Uncertain"] * 2
+        assert bridge.held().unsure["rokt:subscription_id"] == (SUBSCRIPTION,)
+        assert a_pack(bridge, again) == [Pack(1), Pack(1)]
+        assert kinds(bridge.send(again[:1])) == ["Delivered"]
+        assert track_calls(sandbox)[-1].keys() == {"attributes"}
+        assert bridge.held().unsure == {}
+
     def test_refused_attributes_are_not_held(self, bridge: Bridge, sandbox: SandboxUnderTest) -> None:
         error = {"type": "BAD", "input_array": "attributes", "index": 0}
         body = {"message": "success", "attributes_processed": 1, "events_processed": 2, "errors": [error]}
@@ -592,6 +618,17 @@ class TestPacks:
         bound = [*messages[:2], replace(messages[2], progress={"at_most": 2}), *messages[3:]]
 
         assert a_pack(bridge, bound) == [Pack(2), Pack(2, is_full=True), Pack(1, is_full=False)]
+
+    def test_a_bound_call_goes_at_once_though_it_has_room(self, bridge: Bridge) -> None:
+        [message] = some(bridge, 1)
+
+        assert a_pack(bridge, [replace(message, progress={"at_most": 9})]) == [Pack(1, is_full=True)]
+
+    def test_what_messages_share_counts_once(self, build: Callable[..., Bridge]) -> None:
+        bridge = build(size=1000)
+        updates = [said(action="update", source="x" * 200, tags=["y" * 200]) for _ in range(5)]
+
+        assert a_pack(bridge, bridge.accept(*updates)) == [Pack(5, is_full=False)]
 
     def test_a_bound_user_is_cut(self, bridge: Bridge) -> None:
         messages = bridge.accept(said("x"), said("y"), said("z"))
