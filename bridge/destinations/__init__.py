@@ -79,7 +79,8 @@ def _calendar(settings: Settings, accept: Accept) -> Destination | None:
 def _braze(settings: Settings, _accept: Accept) -> Destination | None:
     if settings.braze is None:
         return None
-    return braze.Braze(settings.braze, settings.batch, allow_http=settings.is_development)
+    retention = timedelta(days=settings.retention_days)
+    return braze.Braze(settings.braze, settings.batch, retention, allow_http=settings.is_development)
 
 
 DESTINATIONS: dict[str, Callable[[Settings, Accept], Destination | None]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.engine import Connection
@@ -17,7 +17,7 @@ from bridge.destinations.braze_verdicts import EVENT, TAKEN, outcomes
 from bridge.destinations.outcomes import of_trouble, redact
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.ledger.braze_doubts import doubt, unsure_of
-from bridge.ledger.subscribers import Place, held, subscriptions_of, values_held, write_held
+from bridge.ledger.subscribers import Place, forget_old, held, subscriptions_of, values_held, write_held
 from bridge.message import Message, Outcome, Skipped, State
 from bridge.settings import BatchSettings, BrazeSettings
 from bridge.subscribers.subscription import Subscription
@@ -28,7 +28,7 @@ from bridge.upstream.bearer import Bearer
 
 NAME = "braze"
 TRACK = "/users/track"
-IN_FLIGHT = 16  # calls of one worker at once
+IN_FLIGHT = 8  # calls of one worker at once
 ALREADY_SO = "Braze holds this already"
 NOBODY = "it names no profile of Braze"
 ARRAYS_NEARLY_FULL = 450  # subscriptions of a profile: of 500 values Braze drops the oldest
@@ -41,7 +41,11 @@ class Braze:
     name = NAME
     in_flight = IN_FLIGHT
 
-    def __init__(self, settings: BrazeSettings, batch: BatchSettings, *, allow_http: bool) -> None:
+    def __init__(
+        self, settings: BrazeSettings, batch: BatchSettings, retention: timedelta, *, allow_http: bool
+    ) -> None:
+        """`retention`: for how long a subscription is known that has ended."""
+        self._retention = retention
         self.rate = settings.rate
         self.batch = Batch(batch.count, batch.age, merges=True)
         self._settings = settings
@@ -128,8 +132,7 @@ class Braze:
         doubt(connection, values)
 
     def forget_old(self, connection: Connection, now: datetime) -> int:
-        """What Braze holds is known for as long as the subscription is."""
-        return 0
+        return forget_old(connection, now - self._retention)
 
     def check(self) -> dict[str, str | UpstreamTrouble]:
         return {"": self._checked()}

@@ -149,7 +149,7 @@ def _about(
     if event:
         request["event"] = {"name": event, "properties": one.facts} | ({"at": at.isoformat()} if at else {})
     line = identifier or _line(one)
-    return NewMessage(BRAZE, action, request, line=line, user_id=one.subscriber_id)
+    return NewMessage(BRAZE, action, request, line=line, user_id=one.subscriber_id, event_id=one.key)
 
 
 def _look_up(one: Subscription, change: SubscriberChange, event: str | None) -> NewMessage:
@@ -166,6 +166,7 @@ def _look_up(one: Subscription, change: SubscriberChange, event: str | None) -> 
         request,
         line=_line(one),
         user_id=one.subscriber_id,
+        event_id=one.key,
         account_code=account_code if _ACCOUNT_CODE.fullmatch(account_code) else "",
     )
 

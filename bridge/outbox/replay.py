@@ -148,9 +148,9 @@ def outdate(connection: Connection, delivered: Sequence[int]) -> None:
         return
     gone, kept = messages.alias("gone").c, messages.alias("kept")
     last = (
-        sa.select(gone.line, sa.func.max(gone.seq).label("seq"))
+        sa.select(gone.line, gone.event_id, sa.func.max(gone.seq).label("seq"))
         .where(gone.seq.in_(delivered))
-        .group_by(gone.line)
+        .group_by(gone.line, gone.event_id)
         .subquery()
     )
     # By the line: SQLite would read all that ever died, by the index on states.
@@ -158,7 +158,7 @@ def outdate(connection: Connection, delivered: Sequence[int]) -> None:
     is_news = sa.or_(kept.c.progress.is_(None), kept.c.progress != _OUTDATED)
     older = (
         sa.select(kept.c.seq)
-        .join(last, sa.and_(kept.c.line == last.c.line, kept.c.seq < last.c.seq))
+        .join(last, sa.and_(kept.c.line == last.c.line, kept.c.seq < last.c.seq, _same_thing(kept.c, last.c)))
         .where(is_settled, is_news)
         .order_by(kept.c.seq)
         .with_for_update(of=kept)
@@ -172,7 +172,7 @@ def _overtaken(connection: Connection, stored: Sequence[Message]) -> set[int]:
     """Those of whose line a later one was delivered."""
     table = messages.c
     seqs = [message.seq for message in stored]
-    asked = sa.select(table.line).where(table.seq.in_(seqs)).distinct().subquery()
+    asked = sa.select(table.line, table.event_id).where(table.seq.in_(seqs)).distinct().subquery()
     later = messages.alias("later").c
     # By the line, from its end: grouping would read all of it, SQLite all that was ever delivered. Compared as
     # pairs, as PostgreSQL would look for the last of all messages and go back until it finds one of the line.
@@ -181,14 +181,22 @@ def _overtaken(connection: Connection, stored: Sequence[Message]) -> set[int]:
     last = (
         sa.select(later.seq)
         .where(place > sa.tuple_(asked.c.line, min(seqs)), place <= sa.tuple_(asked.c.line, _END), in_place)
+        .where(_same_thing(later, asked.c))
         .order_by(later.line.desc(), later.seq.desc())
         .limit(1)
     )
-    rows = connection.execute(sa.select(asked.c.line, last.scalar_subquery().label("last")))
-    last_in = {row.line: row.last or 0 for row in rows}
+    rows = connection.execute(sa.select(asked, last.scalar_subquery().label("last")))
+    last_of = {(row.line, row.event_id): row.last or 0 for row in rows}
     outdated = sa.select(table.seq).where(table.seq.in_(seqs), table.progress == _OUTDATED)
-    overtaken = {message.seq for message in stored if message.seq < last_in[message.line]}
+    overtaken = {message.seq for message in stored if message.seq < last_of[message.line, message.event_id]}
     return overtaken | set(connection.scalars(outdated))
+
+
+def _same_thing(one: Any, other: Any) -> sa.ColumnElement[bool]:
+    """Of a line that holds more than one, such as all subscriptions of a user, the others overtake nothing."""
+    # By the line: SQLite would read all that an event ever was, by the index on them.
+    same: sa.ColumnElement[bool] = sa.func.coalesce(one.event_id, "") == sa.func.coalesce(other.event_id, "")
+    return same
 
 
 def _check_settled(state: str) -> None:

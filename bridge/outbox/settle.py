@@ -71,8 +71,7 @@ def settle(
         Delete(calls, [{"id": one} for one in _whole(results)]),
     )
     promoted = promote(connection, {r.call.message.line for r, _ in final})
-    in_place = {r.call.message.line: r.call.message.seq for r, state in final if state in IN_PLACE}
-    _supersede(connection, promoted, in_place, now)
+    _supersede(connection, promoted, _in_place(final), now)
     return Settled(tuple(final), late)
 
 
@@ -173,12 +172,36 @@ def _endings(
     return rows
 
 
+Thing = tuple[int, str | None]  # a line, and what in it a message is about
+
+
+def _in_place(final: Sequence[tuple[Result, State]]) -> dict[Thing, int]:
+    """The last message that stands now, of each thing."""
+    found: dict[Thing, int] = {}
+    for result, state in final:
+        if state in IN_PLACE:
+            message = result.call.message
+            found[_thing(message)] = max(message.seq, found.get(_thing(message), 0))
+    return found
+
+
+def _thing(message: Message) -> Thing:
+    return message.line, message.event_id
+
+
 def _supersede(
-    connection: Connection, promoted: Sequence[tuple[int, int]], in_place: Mapping[int, int], now: datetime
+    connection: Connection, promoted: Sequence[tuple[int, int]], in_place: Mapping[Thing, int], now: datetime
 ) -> None:
     """A replay that came while a later one was in flight stood behind it, and is out of date once that stands."""
-    while older := [seq for seq, line in promoted if seq < in_place.get(line, 0)]:
-        overtaken = [message for message in read(connection, older) if not message.progress.get(FORCED)]
+    last: dict[int, int] = {}
+    for (line, _), seq in in_place.items():
+        last[line] = max(seq, last.get(line, 0))
+    while older := [seq for seq, line in promoted if seq < last.get(line, 0)]:
+        overtaken = [
+            message
+            for message in read(connection, older)
+            if message.seq < in_place.get(_thing(message), 0) and not message.progress.get(FORCED)
+        ]
         connection.execute(
             sa.update(messages)
             .where(messages.c.seq.in_([message.seq for message in overtaken]))

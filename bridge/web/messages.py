@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from bridge.database import clock
 from bridge.errors import FieldError, InvalidPayload, NotFound, TemplateRefused
-from bridge.ledger import events
+from bridge.ledger import braze_doubts, events
 from bridge.message import Message, State
 from bridge.outbox import lines, reading, replay, search
 from bridge.rendering import Renderer
@@ -101,9 +101,12 @@ def _replayed(message_id: str, state: State, ids: list[str]) -> Response:
 
 
 def _doubt(connection: Any, message: Message) -> None:
-    """A replay is sent even where the ledger says that Rokt holds just this."""
-    if message.request.get("rokt_event_id"):
-        events.doubt(connection, (message.account_code, message.request["rokt_event_id"]))
+    """A replay is sent even where the ledger says that just this is held already."""
+    its = message.request
+    if its.get("rokt_event_id"):
+        events.doubt(connection, (message.account_code, its["rokt_event_id"]))
+    if its.get("identifier"):
+        braze_doubts.doubt(connection, {(its["identifier"], its["subscription_id"]): {}})
 
 
 def _is_current() -> bool:

@@ -55,7 +55,7 @@ class Bridge:
     def __init__(self, database: Database, url: str, **fields: Any) -> None:
         batch = BatchSettings(fields.pop("messages", 100), SECOND, fields.pop("size", 1_000_000))
         self.database = database
-        self.braze = Braze(braze_settings(url, **fields), batch, allow_http=True)
+        self.braze = Braze(braze_settings(url, **fields), batch, timedelta(days=30), allow_http=True)
         self.ledger = SubscriberLedger(IdentityRule(), syncs=True, looks_up=False, sends_unsubscribe=True)
         self._seq = 0
 
@@ -75,7 +75,7 @@ class Bridge:
             action=new.action,
             request=new.request,
             user_id=new.user_id,
-            event_id=None,
+            event_id=new.event_id,
             account_code="",
             received_at=now,
         ).message

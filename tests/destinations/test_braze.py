@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -263,6 +264,13 @@ class TestWhatLeaves:
 
 
 class TestTheLedger:
+    def test_what_ended_long_ago_is_forgotten_once_braze_holds_nothing_of_it(self, bridge: Bridge) -> None:
+        bridge.tell(said(), said(action="unsubscribe"))
+        later = [NOON + timedelta(days=days) for days in (29, 31)]
+
+        with bridge.database.write() as connection:
+            assert [bridge.braze.forget_old(connection, now) for now in later] == [0, 1]
+
     def test_what_was_taken_is_certain(self, bridge: Bridge) -> None:
         bridge.tell(said())
 

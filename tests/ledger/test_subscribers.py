@@ -249,6 +249,7 @@ class TestMessages:
             },
             line=LINE,
             user_id=USER,
+            event_id=SUBSCRIPTION,
         )
 
     def test_an_event_tells_the_facts_as_they_were_when_it_was_accepted(self, kept: Kept) -> None:
@@ -441,6 +442,7 @@ class TestLookingUp:
             },
             line=f"subscription\x1f{SUBSCRIPTION}",
             user_id=USER,
+            event_id=SUBSCRIPTION,
             account_code=ACCOUNT,
         )
         assert (kept.the().lookups, kept.the().is_looked_up) == (1, False)

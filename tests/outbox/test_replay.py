@@ -10,7 +10,7 @@ from factories import NOON, a_message, an_event, line_with, title_of
 from outbox.steps import DAY, Outbox, ids
 
 from bridge.errors import InvalidPayload
-from bridge.message import Delivered, Rejected, Retry, Skipped, State, Uncertain
+from bridge.message import Delivered, NewMessage, Rejected, Retry, Skipped, State, Uncertain
 from bridge.outbox import replay, upkeep
 
 REFUSED = Rejected("answered 400", 400)
@@ -185,6 +185,42 @@ class TestWhatALaterOneOvertook:
         outbox.deliver()
 
         assert outbox.replay(dead) == State.ACCEPTED
+
+
+class TestALineOfSeveralThings:
+    """All subscriptions of a user stand in one line; one of them says nothing of another."""
+
+    def about(self, *things: str) -> list[NewMessage]:
+        return [a_message(line="u-1", event_id=thing, event=an_event(title=thing)) for thing in things]
+
+    def test_a_later_one_about_something_else_does_not_count(self, outbox: Outbox) -> None:
+        [dead, _] = ids(outbox.accept(*self.about("a", "b")))
+        outbox.settle(outbox.claim(), REFUSED)
+        outbox.settle(outbox.claim())
+
+        assert outbox.replay(dead) == State.ACCEPTED
+
+    def test_a_later_one_about_the_same_counts(self, outbox: Outbox) -> None:
+        [dead, *_] = ids(outbox.accept(*self.about("a", "b", "a")))
+        outbox.settle(outbox.claim(), REFUSED)
+        for _ in range(2):
+            outbox.settle(outbox.claim())
+
+        assert outbox.replay(dead) == State.SUPERSEDED
+
+    def test_behind_a_head_in_flight_only_what_is_about_the_same_is_superseded(self, outbox: Outbox) -> None:
+        dead = ids(outbox.accept(*self.about("a", "b")))
+        for _ in range(2):
+            outbox.settle(outbox.claim(), REFUSED)
+        outbox.accept(*self.about("a"))
+        in_flight = outbox.claim()
+        for message_id in dead:
+            outbox.replay(message_id)
+
+        outbox.settle(in_flight)
+
+        assert outbox.states() == ["superseded", "accepted", "delivered"]
+        assert sent_from(outbox) == ["b"]
 
 
 class TestBehindAHeadInFlight:

@@ -187,6 +187,17 @@ class TestAnOldDeadMessageOfAForgottenLine:
 
         assert outbox.replay(older, now=NOON + 31 * DAY) == State.ACCEPTED
 
+    def test_it_goes_where_the_later_one_was_about_something_else(
+        self, outbox: Outbox, database: Database
+    ) -> None:
+        dead, _ = ids(outbox.accept(*(a_message(line="u-1", event_id=thing) for thing in ("a", "b"))))
+        outbox.settle(outbox.claim(), REFUSED)
+        outbox.settle(outbox.claim(), Delivered(202))
+
+        assert _forget(database, 30.1) == 1
+
+        assert outbox.replay(dead, now=NOON + 31 * DAY) == State.ACCEPTED
+
     def test_one_that_waits_is_left_alone(self, outbox: Outbox, database: Database) -> None:
         dead, _ = self.line_of(outbox, REFUSED, Delivered(202))
         outbox.replay(dead, force=True)
