@@ -464,6 +464,16 @@ class TestTheLedger:
         assert bridge.held().unsure == {}
         assert bridge.held().certain["rokt:subscription_id"] == (SUBSCRIPTION,)
 
+    def test_what_was_refused_does_not_go_along(self, bridge: Bridge, sandbox: SandboxUnderTest) -> None:
+        [last] = bridge.accept(said())
+        bridge.send([last])
+        sandbox.fault(path="/users/track", times=1, status=400)
+        bridge.tell(said(OTHER))
+
+        [outcome] = bridge.send([replace(last, progress={"once_more": True})])
+
+        assert outcome == Skipped("Braze holds this already")
+
     def test_a_full_profile_is_told_of_without_naming_it(
         self, bridge: Bridge, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -557,6 +567,18 @@ class TestPacks:
             sizes.append(int(sandbox.calls("/users/track")[-1]["headers"]["content-length"]))
         assert max(sizes) <= limit
         assert all(size > limit * 0.6 for size in sizes[:-1])
+
+    def test_every_byte_of_a_body_counts(
+        self, build: Callable[..., Bridge], sandbox: SandboxUnderTest
+    ) -> None:
+        bridge = build()
+        messages = some(bridge, 2)
+        standings = bridge.look_up(messages)
+        bridge.send(messages)
+        size = int(sandbox.calls("/users/track")[-1]["headers"]["content-length"])
+
+        assert build(size=size - 1).braze.pack(messages, standings) == [Pack(1), Pack(1)]
+        assert build(size=size + 2).braze.pack(messages, standings) == [Pack(2)]
 
     def test_one_message_beyond_the_bytes_goes_alone(self, build: Callable[..., Bridge]) -> None:
         bridge = build(size=100)

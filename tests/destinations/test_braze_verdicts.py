@@ -112,7 +112,9 @@ class TestFailedObjects:
     def test_an_answer_is_kept_without_what_it_says_of_others(self) -> None:
         errors = (an_error("bad mine", "events", 0), an_error("bad other", "events", 1))
 
-        mine, _, third = read(an_answer(201, taken(3, 1, *errors)), users(3))
+        body = {**taken(3, 1, *errors), "details": "bad other"}
+
+        mine, _, third = read(an_answer(201, body), users(3))
 
         assert isinstance(mine, Rejected)
         assert isinstance(third, Delivered)
@@ -194,6 +196,14 @@ class TestMissingFields:
         assert kinds(found) == ["Rejected", "Uncertain", "Uncertain"]
         assert isinstance(found[1], Uncertain)
         assert found[1].progress == {"at_most": 1, "attributes": "taken", "event": "unknown"}
+
+    def test_an_index_that_no_object_has_tells_only_the_array(self) -> None:
+        body = {"message": "success", "errors": [an_error("X", "events", 99)]}
+
+        found = read(an_answer(201, body), users(2))
+
+        progress = {"at_most": 1, "attributes": "taken", "event": "unknown"}
+        assert [outcome.progress for outcome in found if isinstance(outcome, Uncertain)] == [progress] * 2
 
     def test_fewer_processed_than_sent_leaves_doubt_though_no_error_is_told(self) -> None:
         found = read(an_answer(201, taken(2, 1)), users(2))
