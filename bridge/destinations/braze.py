@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,6 +18,7 @@ from bridge.destinations.braze_verdicts import EVENT, TAKEN, outcomes
 from bridge.destinations.outcomes import of_trouble, redact
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.ledger.braze_doubts import doubt, unsure_of
+from bridge.ledger.braze_shared import certain_of
 from bridge.ledger.subscribers import Place, forget_old, held, subscriptions_of, values_held, write_held
 from bridge.message import Message, Outcome, Skipped, State
 from bridge.settings import BatchSettings, BrazeSettings
@@ -63,7 +65,9 @@ class Braze:
         places = {*map(_place, messages), *doubtful}
         known = subscriptions_of(connection, {key for _, key in places})
         stands = held(connection, sorted(places))
-        return [self._sync(message, known, stands, doubtful) for message in messages]
+        syncs = [self._sync(message, known, stands, doubtful) for message in messages]
+        holdings = certain_of(connection, {sync.identifier for sync in syncs if sync.lost})
+        return [_with_those_beside(sync, holdings.get(sync.identifier, {})) for sync in syncs]
 
     def pack(self, messages: Sequence[Message], standings: Sequence[Sync]) -> list[Pack]:
         return packs_of(messages, standings, self._limits, self._settings.merges)
@@ -195,6 +199,17 @@ class Braze:
     def _redact(self, text: str) -> str:
         """Braze repeats a key that it does not take."""
         return redact(self._key.sub("[key]", text))
+
+
+def _with_those_beside(sync: Sync, holdings: Mapping[str, Values]) -> Sync:
+    """`holdings`: of the whole profile, by the key of each subscription."""
+    lost = sync.lost
+    beside: dict[str, Values] = {}
+    for key, values in holdings.items() if lost else ():
+        shared = {name: [one for one in values.get(name, ()) if one in gone] for name, gone in lost.items()}
+        if any(shared.values()) and key != sync.key:
+            beside[key] = shared
+    return replace(sync, beside=beside) if beside else sync
 
 
 def _place(message: Message) -> Place:

@@ -56,6 +56,8 @@ class User:
                 is_ours = now in (sync.held, intended(sync.held, change))
                 if is_ours and UNKNOWN not in fates[key]:
                     after = settled(sync.target) if taken else sync.held
+            elif taken and sync.change and now == sync.held:
+                after = settled(sync.target)  # all that it loses belongs to others
             saved = sync.full_cost * taken - sent
             if after != now or sent or saved:
                 rows.append(HeldRow(self.identifier, key, after, sent, saved))

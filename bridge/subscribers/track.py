@@ -6,7 +6,7 @@ https://www.braze.com/docs/api/endpoints/user_data/post_user_track
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -20,8 +20,10 @@ SCALARS = frozenset({"email"})  # Braze's own, no array of ours: set, and never 
 
 @dataclass(frozen=True)
 class Sync:
-    """What one message has to bring about. `event`: as Braze takes it, None for none. `others`: of the same profile,
-    what an earlier call left in doubt.
+    """What one message has to bring about. `event`: as Braze takes it, None for none.
+
+    `others`: of the same profile, what an earlier call left in doubt. `beside`: by their keys, what other
+    subscriptions hold there of the values that this one loses.
     """
 
     key: str
@@ -30,6 +32,7 @@ class Sync:
     held: Held
     event: Json | None = None
     others: tuple[Sync, ...] = ()
+    beside: Mapping[str, Values] = field(default_factory=dict)
 
     @property
     def every(self) -> tuple[Sync, ...]:
@@ -43,6 +46,16 @@ class Sync:
     def alone(self) -> dict[bool, UserObjects]:
         """As the only one of its user, by `merges`: made once, though it is packed, noted, sent and settled by it."""
         return {}
+
+    @property
+    def lost(self) -> dict[str, set[str]]:
+        """What is to be taken away, unless another subscription wants it."""
+        lost: dict[str, set[str]] = {}
+        for one in self.every:
+            for name, lists in one.change.items():
+                if "remove" in lists:
+                    lost.setdefault(name, set()).update(lists["remove"])
+        return lost
 
     @property
     def full_cost(self) -> int:
@@ -81,9 +94,11 @@ def objects_of(identifier: str, syncs: Sequence[Sync], merges: bool) -> UserObje
 
 def _together(identifier: str, syncs: Sequence[Sync], merges: bool) -> UserObjects:
     by_key = {one.key: one for sync in syncs for one in sync.every}
+    stays = [sync.target for sync in by_key.values()]
+    stays += [held for sync in syncs for key, held in sync.beside.items() if key not in by_key]
     wanted: dict[str, set[str]] = {}
-    for sync in by_key.values():
-        for name, its_values in sync.target.items():
+    for values in stays:
+        for name, its_values in values.items():
             wanted.setdefault(name, set()).update(its_values)
     changes = {key: its for key, sync in by_key.items() if (its := _fitting(sync.change, wanted))}
     events = tuple(sync.event for sync in syncs if sync.event is not None)

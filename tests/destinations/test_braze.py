@@ -183,6 +183,47 @@ class TestWhatLeaves:
         }
         assert profile(sandbox, "u-2")["rokt:subscription_id"] == [SUBSCRIPTION]
 
+    def test_what_ends_leaves_the_values_of_another_whose_id_ends_alike(
+        self, bridge: Bridge, sandbox: SandboxUnderTest
+    ) -> None:
+        alike = f"11111111-b6ba-4536-aa36-{SUFFIX}"
+        bridge.tell(said())
+        bridge.tell(said(alike))
+
+        bridge.tell(said(action="unsubscribe"))
+
+        assert profile(sandbox)["rokt:account_code"] == [f"{ACCOUNT}/{SUFFIX}"]
+        assert profile(sandbox)["rokt:subscription_id"] == [alike]
+
+    def test_where_all_is_shared_it_is_the_others(
+        self, build: Callable[..., Bridge], sandbox: SandboxUnderTest
+    ) -> None:
+        bridge = build(attributes=("account_code",))
+        alike = f"11111111-b6ba-4536-aa36-{SUFFIX}"
+        bridge.tell(said(), said(alike))
+
+        for message in bridge.accept(said(action="update", user="u-2"))[:1]:
+            assert bridge.send([message]) == [Skipped("Braze holds this already")]
+
+        assert bridge.held().is_empty
+        bridge.tell(said(alike, action="unsubscribe"))
+        assert profile(sandbox)["rokt:account_code"] == []
+
+    @pytest.mark.parametrize("at_once", [True, False])
+    def test_what_two_shared_goes_with_the_last_of_them(
+        self, bridge: Bridge, sandbox: SandboxUnderTest, at_once: bool
+    ) -> None:
+        alike = f"11111111-b6ba-4536-aa36-{SUFFIX}"
+        bridge.tell(said(), said(alike))
+
+        ends = bridge.accept(said(action="unsubscribe"), said(alike, action="unsubscribe"))
+        for some_of_them in [ends] if at_once else [ends[:1], ends[1:]]:
+            bridge.send(some_of_them)
+
+        assert profile(sandbox)["rokt:account_code"] == []
+        assert bridge.held().is_empty
+        assert bridge.held(key=alike).is_empty
+
     def test_only_the_chosen_attributes_leave(
         self, build: Callable[..., Bridge], sandbox: SandboxUnderTest
     ) -> None:
