@@ -44,7 +44,7 @@ ACCEPTING = (
     (groups.Groups, "_next", "writer, look-up: wait for a group"),
     (enqueue.Inbox, "_store", "writer: begin, commit, wake"),
     (enqueue, "store", "writer: statements"),
-    (intake, "_answer", "answer"),
+    (intake, "answer", "answer"),
 )
 LOGGED = "log line"
 AT_A_TIME = 64  # connections of the real measure
