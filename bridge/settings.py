@@ -18,6 +18,7 @@ LEAST_SECRET = 16  # characters of what stands in the path of Rokt's webhook
 MOST_OBJECTS = 225  # of one /users/track call: 75 attributes, 75 events, 75 purchases
 CALENDAR_URL = "https://api.roktcalendar.com"
 BRAZE_URL = "https://rest.iad-01.braze.com"  # of one of Braze's clusters, to show what is meant
+API_URL = "https://api.rokt.com"
 ATTRIBUTES = (  # what Rokt Calendar writes into Braze, each as rokt:…
     "account_code",
     "account_id",
@@ -119,6 +120,18 @@ class BrazeSettings:
 
 
 @dataclass(frozen=True)
+class RoktApiSettings:
+    """An account of Rokt's older API. `key`: the pair rpub and rsec, of v2 events and custom audiences; `app`: App ID
+    and App Secret, of v1 events.
+    """
+
+    url: str
+    account_id: str
+    key: Credential | None
+    app: Credential | None
+
+
+@dataclass(frozen=True)
 class SubscriberSettings:
     """How what Rokt says of its subscribers is taken in. `syncs`: Braze is told; else the ledger alone is kept."""
 
@@ -145,6 +158,7 @@ class Settings:
     secret_key: Secret
     calendar: CalendarSettings | None
     braze: BrazeSettings | None
+    rokt_api: RoktApiSettings | None
     subscribers: SubscriberSettings
     batch: BatchSettings
     test_subscriptions: frozenset[str] = field(repr=False)
@@ -155,7 +169,11 @@ class Settings:
     def rates(self) -> dict[str, Rate]:
         """The destinations whose variables are set, by name, with their rates."""
         by_name = {"rokt_calendar": self.calendar, "braze": self.braze}
-        return {name: its.rate for name, its in by_name.items() if its is not None}
+        rates = {name: its.rate for name, its in by_name.items() if its is not None}
+        if self.rokt_api is not None:  # Rokt names no limit of it
+            pairs = {"rokt_api_v2": self.rokt_api.key, "rokt_api_v1": self.rokt_api.app}
+            rates |= {name: Rate() for name, pair in pairs.items() if pair is not None}
+        return rates
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, is_web: bool = False) -> Settings:
@@ -189,6 +207,7 @@ class _Reader(Variables):
             secret_key=Secret(secret_key or hashlib.sha256(self.text("BRIDGE_TOKENS").encode()).hexdigest()),
             calendar=self._calendar(is_development),
             braze=self._braze(is_development, merges),
+            rokt_api=self._rokt_api(is_development),
             subscribers=self._subscribers(merges),
             batch=BatchSettings(
                 count=self.read("BATCH_COUNT", "100", whole(1)),
@@ -231,6 +250,21 @@ class _Reader(Variables):
             merges=merges,
         )
         return braze if is_on else None
+
+    def _rokt_api(self, is_development: bool) -> RoktApiSettings | None:
+        url = self.read("ROKT_API_URL", API_URL, base_url(API_URL, allow_http=is_development))
+        key = self._credential("ROKT_API_KEY", "ROKT_API_SECRET")
+        app = self._credential("ROKT_APP_ID", "ROKT_APP_SECRET")
+        account_id = self.read("ROKT_ACCOUNT_ID", "", _account_id)
+        for name in ("ROKT_API_KEY", "ROKT_APP_ID"):
+            if self.text(name) and not self.text("ROKT_ACCOUNT_ID"):
+                self.faults.append(f"ROKT_ACCOUNT_ID is missing: {name} is set")
+        return RoktApiSettings(url, account_id, key, app) if account_id else None
+
+    def _credential(self, name: str, secret_name: str) -> Credential | None:
+        is_set = self.pair(name, secret_name)
+        client_id, secret = self.read(name, "", _user), self.read(secret_name, "", _api_key)
+        return Credential(client_id, secret) if is_set else None
 
     def _subscribers(self, merges: bool) -> SubscriberSettings:
         fallback = self.read("ROKT_SUBSCRIBER_FALLBACK", "none", one_of("none", "email", "alias"))
@@ -301,3 +335,16 @@ def _api_key(text: str) -> Secret:
     if not re.fullmatch(r"[\x21-\x7e]*", text):
         raise InvalidValue("holds a blank or a letter that no key has: copy it once more")
     return Secret(text)
+
+
+def _user(text: str) -> str:
+    """The first half of an HTTP Basic pair, which a colon ends."""
+    if ":" in text:
+        raise InvalidValue("holds a colon, which no key has: its secret stands in a variable of its own")
+    return _api_key(text).reveal()
+
+
+def _account_id(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{0,64}", text):
+        raise InvalidValue("is not an account's id: up to 64 letters and digits without blanks")
+    return text
