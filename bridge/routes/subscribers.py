@@ -26,7 +26,6 @@ from bridge.subscribers.facts import FACTS, Fact, read_fact, suffix_of
 from bridge.subscribers.identity import address
 
 NAME = "subscribers"
-MOST = 1_000  # in one list
 ACTIONS: tuple[Action, ...] = ("subscribe", "update", "unsubscribe")
 KEYS = (
     "action",
