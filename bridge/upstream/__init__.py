@@ -34,6 +34,7 @@ class Upstream:
     """One base address with its credential and its pool of connections, shared by threads.
 
     `call_seconds` bounds a whole call: the token, the connection, sending, and the last byte of the answer.
+    `answer_limit`: bytes of an answer that are read.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Upstream:
         allow_http: bool = False,
         connections: int = 32,
         call_seconds: float = 10.0,
+        answer_limit: int = ANSWER_LIMIT,
     ) -> None:
         self._host = checked_host(base_url, allow_http)
         self._base_path = urlsplit(base_url).path.rstrip("/")
         self._auth = auth
         self._call_seconds = call_seconds
+        self._answer_limit = answer_limit
         self._pool = pool_of(base_url, connections)
 
     def __repr__(self) -> str:
@@ -62,14 +65,16 @@ class Upstream:
         *,
         headers: Mapping[str, str] = MappingProxyType({}),
         turn: Callable[[], None] | None = None,
+        within: float | None = None,
     ) -> Answer:
         """One call; any status is an Answer. `path` begins with "/" and is percent-encoded already.
+        `within`: seconds that this call may take, if not `call_seconds`.
 
         `turn` is called when token and connection are at hand and returns when the first byte may leave; what it
         raises comes out of here. A 401 costs the token and is sent once more with a fresh one, in a turn of its
         own; a second 401 is the Answer. Raises NotBegun, AnswerLost, CredentialRefused.
         """
-        deadline = time.monotonic() + self._call_seconds
+        deadline = time.monotonic() + (self._call_seconds if within is None else within)
         sent = {"Accept": "application/json", "User-Agent": USER_AGENT}
         content = None
         if body is not None:
@@ -94,7 +99,9 @@ class Upstream:
         if self._auth is not None:
             headers["Authorization"] = self._auth.authorization(deadline)
         with call_until(deadline, self._host, turn):
-            return exchange(self._pool, method, self._base_path + path, headers, content)
+            return exchange(
+                self._pool, method, self._base_path + path, headers, content, self._answer_limit
+            )
 
     def check(self) -> str:
         """For `python -m bridge check --connect`: what was proved, in words. Raises as `send`."""

@@ -59,7 +59,12 @@ def call_until(deadline: float, host: str, turn: Callable[[], None] | None = Non
 
 
 def exchange(
-    pool: HTTPConnectionPool, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+    pool: HTTPConnectionPool,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    limit: int = ANSWER_LIMIT,
 ) -> Answer:
     """Sends one request and reads its answer. The target leaves as it is, nothing is quoted again.
 
@@ -80,7 +85,7 @@ def exchange(
         preload_content=False,
     )
     try:
-        content = response.read(ANSWER_LIMIT, decode_content=True)
+        content = response.read(limit, decode_content=True)
     finally:
         response.close()
     return Answer(
