@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from bridge.errors import InvalidValue, SettingsInvalid, nearest
 from bridge.rate import Rate
@@ -19,6 +21,21 @@ MOST_OBJECTS = 225  # of one /users/track call: 75 attributes, 75 events, 75 pur
 CALENDAR_URL = "https://api.roktcalendar.com"
 BRAZE_URL = "https://rest.iad-01.braze.com"  # of one of Braze's clusters, to show what is meant
 API_URL = "https://api.rokt.com"
+OFFERS_URL = "https://server-api.rokt.com"
+INTEGRATION = (  # what Rokt has to know of whoever asks for offers, beside `metadata`
+    "name",
+    "version",
+    "framework",
+    "platform",
+    "layoutSchemaVersion",
+    "deviceLocale",
+    "deviceModel",
+    "deviceType",
+    "operatingSystem",
+    "operatingSystemVersion",
+    "packageName",
+    "packageVersion",
+)
 ATTRIBUTES = (  # what Rokt Calendar writes into Braze, each as rokt:…
     "account_code",
     "account_id",
@@ -132,6 +149,17 @@ class RoktApiSettings:
 
 
 @dataclass(frozen=True)
+class OffersSettings:
+    """Rokt's partner experiences. `integration`: what is laid under a request's own before the bridge's."""
+
+    url: str
+    pub_id: str
+    secret: Secret
+    tag_id: str
+    integration: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class SubscriberSettings:
     """How what Rokt says of its subscribers is taken in. `syncs`: Braze is told; else the ledger alone is kept."""
 
@@ -159,6 +187,7 @@ class Settings:
     calendar: CalendarSettings | None
     braze: BrazeSettings | None
     rokt_api: RoktApiSettings | None
+    offers: OffersSettings | None
     subscribers: SubscriberSettings
     batch: BatchSettings
     test_subscriptions: frozenset[str] = field(repr=False)
@@ -208,6 +237,7 @@ class _Reader(Variables):
             calendar=self._calendar(is_development),
             braze=self._braze(is_development, merges),
             rokt_api=self._rokt_api(is_development),
+            offers=self._offers(is_development),
             subscribers=self._subscribers(merges),
             batch=BatchSettings(
                 count=self.read("BATCH_COUNT", "100", whole(1)),
@@ -265,6 +295,21 @@ class _Reader(Variables):
         is_set = self.pair(name, secret_name)
         client_id, secret = self.read(name, "", _user), self.read(secret_name, "", _api_key)
         return Credential(client_id, secret) if is_set else None
+
+    def _offers(self, is_development: bool) -> OffersSettings | None:
+        names = ("ROKT_PUB_ID", "ROKT_SECRET", "ROKT_TAG_ID")
+        given = [name for name in names if self.text(name)]
+        if given:
+            lacking = [name for name in names if name not in given]
+            self.faults.extend(f"{name} is missing: {given[0]} is set" for name in lacking)
+        offers = OffersSettings(
+            url=self.read("ROKT_OFFERS_URL", OFFERS_URL, base_url(OFFERS_URL, allow_http=is_development)),
+            pub_id=self.read("ROKT_PUB_ID", "", _header),
+            secret=Secret(self.read("ROKT_SECRET", "", _header)),
+            tag_id=self.read("ROKT_TAG_ID", "", _header),
+            integration=self.read("ROKT_OFFERS_INTEGRATION", "{}", integration),
+        )
+        return offers if given else None
 
     def _subscribers(self, merges: bool) -> SubscriberSettings:
         fallback = self.read("ROKT_SUBSCRIBER_FALLBACK", "none", one_of("none", "email", "alias"))
@@ -331,10 +376,41 @@ def webhook_secrets(text: str) -> tuple[Secret, ...]:
     return tuple(Secret(entry) for entry in entries)
 
 
+def integration(text: str) -> Mapping[str, Any]:
+    """Some of Rokt's fields of an integration, as JSON. Errors: InvalidValue with all that is wrong."""
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as wrong:
+        where = (
+            f": line {wrong.lineno}, column {wrong.colno}" if isinstance(wrong, json.JSONDecodeError) else ""
+        )
+        raise InvalidValue(f'is not JSON such as {{"deviceLocale": "en-AU"}}{where}') from wrong
+    if not isinstance(given, dict):
+        raise InvalidValue('is not an object in braces such as {"deviceLocale": "en-AU"}')
+    told = []
+    for name, value in given.items():
+        if name == "metadata":
+            is_map = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+            told += [] if is_map else ["has a metadata that is no object of texts"]
+        elif name not in INTEGRATION:
+            near = nearest(name[:60], (*INTEGRATION, "metadata"), 1)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(INTEGRATION)} and metadata"
+            told.append(f"has the unknown {name[:60]!r}; {meant}")
+        elif not isinstance(value, str) or not value.strip():
+            told.append(f"has a {name} that is no text in quotes, or blank")
+    if told:
+        raise InvalidValue(", and ".join(told))
+    return given
+
+
 def _api_key(text: str) -> Secret:
+    return Secret(_header(text))
+
+
+def _header(text: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]*", text):
         raise InvalidValue("holds a blank or a letter that no key has: copy it once more")
-    return Secret(text)
+    return text
 
 
 def _user(text: str) -> str:
