@@ -22,6 +22,8 @@ CALENDAR_URL = "https://api.roktcalendar.com"
 BRAZE_URL = "https://rest.iad-01.braze.com"  # of one of Braze's clusters, to show what is meant
 API_URL = "https://api.rokt.com"
 OFFERS_URL = "https://server-api.rokt.com"
+EVENTS_URL = "https://s2s.{pod}.mparticle.com/v2"
+PODS = ("us1", "us2", "eu1", "au1")  # where Rokt keeps an account's data
 INTEGRATION = (  # what Rokt has to know of whoever asks for offers, beside `metadata`
     "name",
     "version",
@@ -149,6 +151,25 @@ class RoktApiSettings:
 
 
 @dataclass(frozen=True)
+class RoktEventsSettings:
+    """Rokt's Event API on mParticle. `environment`: development or production; `rate`: of batches."""
+
+    url: str
+    key: str
+    secret: Secret
+    environment: str
+    rate: Rate
+
+
+@dataclass(frozen=True)
+class ConversionSettings:
+    """`goes_to`: mparticle, v2 or v1. `fills_confirmation_ref`: from the transaction id, where there is none."""
+
+    goes_to: str = "mparticle"
+    fills_confirmation_ref: bool = False
+
+
+@dataclass(frozen=True)
 class OffersSettings:
     """Rokt's partner experiences. `integration`: what is laid under a request's own before the bridge's."""
 
@@ -187,6 +208,8 @@ class Settings:
     calendar: CalendarSettings | None
     braze: BrazeSettings | None
     rokt_api: RoktApiSettings | None
+    rokt_events: RoktEventsSettings | None
+    conversions: ConversionSettings
     offers: OffersSettings | None
     subscribers: SubscriberSettings
     batch: BatchSettings
@@ -197,7 +220,7 @@ class Settings:
     @property
     def rates(self) -> dict[str, Rate]:
         """The destinations whose variables are set, by name, with their rates."""
-        by_name = {"rokt_calendar": self.calendar, "braze": self.braze}
+        by_name = {"rokt_calendar": self.calendar, "braze": self.braze, "rokt_events": self.rokt_events}
         rates = {name: its.rate for name, its in by_name.items() if its is not None}
         if self.rokt_api is not None:  # Rokt names no limit of it
             pairs = {"rokt_api_v2": self.rokt_api.key, "rokt_api_v1": self.rokt_api.app}
@@ -237,6 +260,14 @@ class _Reader(Variables):
             calendar=self._calendar(is_development),
             braze=self._braze(is_development, merges),
             rokt_api=self._rokt_api(is_development),
+            rokt_events=self._rokt_events(is_development),
+            conversions=ConversionSettings(
+                goes_to=self.read("ROKT_CONVERSIONS", "mparticle", one_of("mparticle", "v2", "v1")),
+                fills_confirmation_ref=self.read(
+                    "ROKT_CONFIRMATIONREF", "none", one_of("none", "transaction_id")
+                )
+                == "transaction_id",
+            ),
             offers=self._offers(is_development),
             subscribers=self._subscribers(merges),
             batch=BatchSettings(
@@ -295,6 +326,29 @@ class _Reader(Variables):
         is_set = self.pair(name, secret_name)
         client_id, secret = self.read(name, "", _user), self.read(secret_name, "", _api_key)
         return Credential(client_id, secret) if is_set else None
+
+    def _rokt_events(self, is_development: bool) -> RoktEventsSettings | None:
+        pod, url = "ROKT_EVENTS_POD", "ROKT_EVENTS_URL"
+        names = ("ROKT_EVENTS_KEY", "ROKT_EVENTS_SECRET", "ROKT_EVENTS_ENVIRONMENT")
+        given = [name for name in (pod, url, *names) if self.text(name)]
+        if given:
+            self.faults += [f"{name} is missing: {given[0]} is set" for name in names if name not in given]
+            if not {pod, url} & set(given):
+                self.faults.append(f"{pod} is missing (or {url}): {given[0]} is set")
+        if {pod, url} <= set(given):
+            self.faults.append(f"{pod} and {url} are both set: say one of the two")
+        its_pod = self.read(pod, PODS[0], lambda text: one_of(*PODS)(text.lower()))
+        example = EVENTS_URL.format(pod=its_pod or PODS[0])
+        events = RoktEventsSettings(
+            url=self.read(url, example, lambda text: _events_base(text, is_development)),
+            key=self.read("ROKT_EVENTS_KEY", "", _user),
+            secret=self.read("ROKT_EVENTS_SECRET", "", _api_key),
+            environment=self.read(
+                "ROKT_EVENTS_ENVIRONMENT", "development", one_of("development", "production")
+            ),
+            rate=Rate(self.read("ROKT_EVENTS_RATE", "270", whole(0)), per="item"),
+        )
+        return events if given else None
 
     def _offers(self, is_development: bool) -> OffersSettings | None:
         names = ("ROKT_PUB_ID", "ROKT_SECRET", "ROKT_TAG_ID")
@@ -418,6 +472,14 @@ def _user(text: str) -> str:
     if ":" in text:
         raise InvalidValue("holds a colon, which no key has: its secret stands in a variable of its own")
     return _api_key(text).reveal()
+
+
+def _events_base(text: str, is_development: bool) -> str:
+    """What /events and /bulkevents follow."""
+    base = base_url(EVENTS_URL.format(pod=PODS[0]), allow_http=is_development)(text)
+    if base.endswith(("/events", "/bulkevents")):
+        raise InvalidValue("ends in the path of a call: leave /events out, what ends in /v2 is the base")
+    return base
 
 
 def _account_id(text: str) -> str:

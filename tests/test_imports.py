@@ -26,6 +26,7 @@ PARTS: dict[str, set[str]] = {
     "schema": EVERYBODY | {"database", "outbox"},
     "outbox": EVERYBODY | {"database", "rows", "groups"},
     "subscribers": EVERYBODY,
+    "conversions": EVERYBODY,
     "ledger": EVERYBODY | {"database", "rows", "groups", "subscribers"},
     "calendar": EVERYBODY | {"database", "rows"},
     "routes": EVERYBODY | {"calendar", "subscribers"},
