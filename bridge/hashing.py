@@ -7,7 +7,8 @@ import re
 
 # Of one address, by RFC 5321; and no control characters, no half of a character.
 MOST_BYTES = 254
-_ADDRESS = re.compile(r"[^\s@\x00-\x1f\x7f-\x9f\ud800-\udfff]+@[^\s@\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_LETTERS = r"[^\s@\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
+_ADDRESS = re.compile(rf"{_LETTERS}@{_LETTERS}\.{_LETTERS}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 

@@ -40,6 +40,7 @@ def test_what_is_hashed_already_is_never_hashed_twice(given: str) -> None:
         "ada",
         "ada@",
         "@example.com",
+        "ada@example",
         "a@b@c",
         ADA[:63],
         ADA + "0",
