@@ -18,6 +18,7 @@ from bridge.database import UNAVAILABLE, Database
 from bridge.errors import SettingsInvalid
 from bridge.ledger import addressees
 from bridge.ledger.subscribers import SubscriberLedger
+from bridge.offers import Offers
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web import (
@@ -26,6 +27,7 @@ from bridge.web import (
     hooks,
     jobs,
     messages,
+    offers,
     problems,
     rokt_webhooks,
     subscriber_lists,
@@ -79,6 +81,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         templates=Templates(database),
         guard=guard.Guard(settings),
         waiters=threading.BoundedSemaphore(MOST_WAITING),
+        offers=Offers(settings.offers, allow_http=settings.is_development) if settings.offers else None,
     )
     app = Flask("bridge", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
@@ -103,6 +106,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         jobs.operate_blueprint(parts),
         destinations.read_blueprint(parts),
         destinations.operate_blueprint(parts),
+        offers.blueprint(parts),
     ):
         app.register_blueprint(blueprint)
     return app

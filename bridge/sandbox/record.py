@@ -33,6 +33,8 @@ class _Call:
         headers = dict(self.request.headers)
         if "authorization" in headers:
             headers["authorization"] = headers["authorization"].partition(" ")[0] + " …"
+        if "rokt-secret" in headers:
+            headers["rokt-secret"] = "…"
         return {
             "n": self.n,
             "at": datetime.fromtimestamp(self.at, UTC).isoformat(),
@@ -48,7 +50,7 @@ class _Call:
 
 
 class Record:
-    """Calls as JSON values: n (from 1), at, method, path, query, headers (the Authorization masked), body (JSON,
+    """Calls as JSON values: n (from 1), at, method, path, query, headers (secrets masked), body (JSON,
     else text), words (what the call is), status (null when it was dropped before processing), dropped."""
 
     def __init__(self) -> None:

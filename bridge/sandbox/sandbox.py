@@ -14,6 +14,8 @@ from bridge.sandbox.http import Reply, Request
 from bridge.sandbox.page import page
 from bridge.sandbox.record import Record
 from bridge.sandbox.rokt_calendar import RoktCalendar
+from bridge.sandbox.rokt_offers import PATH as OFFERS_PATH
+from bridge.sandbox.rokt_offers import RoktOffers
 from bridge.sandbox.tokens import Tokens
 
 CALLS_ON_PAGE, EVENTS_ON_PAGE, PROFILES_ON_PAGE = 50, 10, 10
@@ -55,6 +57,7 @@ class Sandbox:
             Route("DELETE", one, "Rokt Calendar: delete an event for one subscription", rokt.delete_for_one),
             Route("GET", "/v1/subscription/<>", "Rokt Calendar: look at a subscription", rokt.subscription),
             Route("POST", "/users/track", "Braze: attributes and events of users", braze.track),
+            Route("POST", OFFERS_PATH, "Rokt: offers of a page", RoktOffers().select),
         )
         self._own = (
             Route("GET", "/", "this page", self._page),

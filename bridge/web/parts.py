@@ -10,6 +10,7 @@ from bridge.database import Database
 from bridge.groups import Groups
 from bridge.ledger.addressees import Addressees, Whom
 from bridge.ledger.subscribers import SubscriberLedger
+from bridge.offers import Offers
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web.guard import Guard
@@ -27,3 +28,4 @@ class Parts:
     templates: Templates
     guard: Guard
     waiters: threading.BoundedSemaphore
+    offers: Offers | None

@@ -257,6 +257,8 @@ class Bridge:
     def close(self) -> None:
         self.parts.inbox.close()
         self.parts.database.close()
+        if self.parts.offers is not None:
+            self.parts.offers.close()
 
 
 class _Quiet(WSGIRequestHandler):

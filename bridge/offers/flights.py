@@ -1,0 +1,47 @@
+"""One call for all who ask for the same at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class FlightLost(Exception):
+    """Whoever made the call for the others broke off."""
+
+
+class Flights(Generic[Answer]):
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flying: dict[bytes, Future[Answer]] = {}
+
+    def share(self, key: bytes, fly: Callable[[], Answer], until: float) -> Answer:
+        """The answer of `fly`, called by the first that asks; the others wait for it.
+
+        Errors: those of `fly` for the first; FlightLost, or TimeoutError at `until` (monotonic), for the others.
+        """
+        with self._lock:
+            flight = self._flying.get(key)
+            is_mine = flight is None
+            if flight is None:
+                flight = self._flying[key] = Future()
+        if not is_mine:
+            return flight.result(max(0.0, until - time.monotonic()))
+        try:
+            answer = fly()
+        except BaseException:
+            self._land(key)
+            flight.set_exception(FlightLost())
+            raise
+        self._land(key)
+        flight.set_result(answer)
+        return answer
+
+    def _land(self, key: bytes) -> None:
+        with self._lock:
+            del self._flying[key]

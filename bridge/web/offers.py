@@ -1,0 +1,139 @@
+"""POST and GET /v1/offers for Braze's Connected Content; Rokt's own path for apps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from flask import Blueprint, Response, g, jsonify, request
+
+from bridge.errors import Answerable, InvalidPayload, MalformedJson, NotConfigured
+from bridge.offers import PATH, Offers, Reason
+from bridge.offers.codes import PAYLOAD, Fault, RequestRefused
+from bridge.offers.request import OfferRequest, faults_of, read, read_address
+from bridge.web.json_body import read as read_json
+from bridge.web.json_body import read_object
+from bridge.web.outcome import flag, is_dry_run
+from bridge.web.parts import Parts
+from bridge.web.problems import problem
+
+TAG = "rokt-tag-id"
+PASSED_ON = ("rokt-account-id", "rokt-session-id", "etag")
+# Rokt's status where it has none; Braze does not count what an app is answered.
+STATUS = {Reason.TIMEOUT: 504, Reason.BUSY: 503, Reason.RESTING: 503}
+RETRY_AFTER = {Reason.BUSY: "1", Reason.RESTING: "10"}  # seconds
+
+log = structlog.get_logger()
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    takes = Blueprint("offers", __name__)
+    takes.before_request(parts.guard.needs("send"))
+    offers = parts.offers
+
+    @takes.post("/v1/offers")
+    def ask() -> Response:
+        ours = _configured(offers)
+        only_shows = is_dry_run()
+        try:
+            body, _ = read_object(request)
+            asked = read(body, request.headers.get(TAG), ours.settings.tag_id, ours.settings.integration)
+        except (MalformedJson, InvalidPayload) as wrong:
+            return _refused(wrong)
+        return _shown(ours, asked) if only_shows else _told(ours, asked)
+
+    @takes.get("/v1/offers")
+    def ask_by_address() -> Response:
+        ours = _configured(offers)
+        query = {name: value for name, value in request.args.items() if name != "dry_run"}
+        try:
+            asked = read_address(
+                query, request.headers.get(TAG), ours.settings.tag_id, ours.settings.integration
+            )
+        except RequestRefused as wrong:
+            return _refused(wrong)
+        return _shown(ours, asked) if flag("dry_run") else _told(ours, asked)
+
+    @takes.post(PATH)
+    def pass_on() -> Response:
+        ours = _configured(offers)
+        try:
+            body, _ = read_json(request)
+        except MalformedJson:
+            return _as_rokt(400, "BadRequest", [Fault(PAYLOAD, "", "the body is not JSON")])
+        tag = request.headers.get(TAG)
+        if faults := faults_of(body, tag):
+            is_malformed = faults[0].code == PAYLOAD
+            return _as_rokt(*((400, "BadRequest") if is_malformed else (422, "Validation failed")), faults)
+        return _passed_on(ours, body, (tag or ours.settings.tag_id).strip())
+
+    return takes
+
+
+def _configured(offers: Offers | None) -> Offers:
+    if offers is None:
+        raise NotConfigured("Rokt's offers are off: set ROKT_PUB_ID, ROKT_SECRET and ROKT_TAG_ID.")
+    return offers
+
+
+def _told(offers: Offers, asked: OfferRequest) -> Response:
+    began = time.monotonic()
+    told = offers.ask(asked, g.request_id)
+    log.info(
+        "offers.answered",
+        request_id=g.request_id,
+        found=told.reason is None,
+        reason=told.reason,
+        ms=round((time.monotonic() - began) * 1000),
+    )
+    if told.faults:
+        return _refused(RequestRefused(told.faults))
+    return _json(told.body)
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    response = Response(body, status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"  # it is one user's
+    return response
+
+
+def _refused(wrong: Answerable) -> Response:
+    """Rokt's codes beside the fields."""
+    faults = wrong.faults if isinstance(wrong, RequestRefused) else [Fault(PAYLOAD, "", wrong.detail)]
+    errors = [{"field": one.field, "message": one.message, "code": one.code} for one in faults]
+    return problem(wrong.status, wrong.title, wrong.detail, errors)
+
+
+def _shown(ours: Offers, asked: OfferRequest) -> Response:
+    """What would leave, without the credential."""
+    headers = {TAG: asked.tag_id, "content-type": "application/json", "accept": "application/json"}
+    shown = {"method": "POST", "url": ours.settings.url + PATH, "headers": headers, "body": asked.body()}
+    return jsonify({"dry_run": True, "requests": [shown], "request_id": g.request_id})
+
+
+def _passed_on(offers: Offers, body: object, tag_id: str) -> Response:
+    answer = offers.pass_on(body, tag_id, g.request_id)
+    if isinstance(answer, Reason):
+        response = _as_rokt(STATUS.get(answer, 502), f"No answer of Rokt: {answer}", [])
+        if answer in RETRY_AFTER:
+            response.headers["Retry-After"] = RETRY_AFTER[answer]
+        return response
+    response = _json(answer.text.encode(), answer.status)
+    for name in PASSED_ON:
+        if value := answer.headers.get(name):
+            response.headers[name] = value
+    if answer.retry_after is not None:
+        response.headers["Retry-After"] = answer.headers["Retry-After"]
+    return response
+
+
+def _as_rokt(status: int, title: str, faults: Sequence[Fault]) -> Response:
+    """Rokt's own form of an error."""
+    errors: list[dict[str, Any]] = [
+        {"code": one.code, "message": f"{one.field} {one.message}".strip()} for one in faults
+    ]
+    response = jsonify({"title": title, "status": status, "success": False, "errors": errors})
+    response.status_code = status
+    return response
