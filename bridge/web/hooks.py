@@ -31,7 +31,7 @@ def blueprint(parts: Parts) -> Blueprint:
         def view(rest: str = "", route: Any = route) -> Response:
             has_body = route.method != "DELETE"
             body, raw = read_object(request) if has_body else ({}, b"")
-            rest = _what_follows(route.path, request)
+            rest = what_follows(route.path, request)
             key = incoming.key(request.headers.get("Idempotency-Key")) or None
             payload = {"body": body, "rest": rest, "idempotency_key": key}
             return take(
@@ -47,7 +47,7 @@ def blueprint(parts: Parts) -> Blueprint:
     return hooks
 
 
-def _what_follows(path: str, request: Request) -> str:
+def what_follows(path: str, request: Request) -> str:
     """What was sent behind a route's path, as it was sent: an encoded slash belongs to its part."""
     sent: str = request.environ.get("RAW_URI") or request.full_path
     if not sent.startswith("/"):  # a proxy may send the whole address
