@@ -21,6 +21,7 @@ MOST_OBJECTS = 225  # of one /users/track call: 75 attributes, 75 events, 75 pur
 CALENDAR_URL = "https://api.roktcalendar.com"
 BRAZE_URL = "https://rest.iad-01.braze.com"  # of one of Braze's clusters, to show what is meant
 API_URL = "https://api.rokt.com"
+AUDIENCE_URL = "https://data.rokt.com"
 OFFERS_URL = "https://server-api.rokt.com"
 EVENTS_URL = "https://s2s.{pod}.mparticle.com/v2"
 PODS = ("us1", "us2", "eu1", "au1")  # where Rokt keeps an account's data
@@ -141,13 +142,14 @@ class BrazeSettings:
 @dataclass(frozen=True)
 class RoktApiSettings:
     """An account of Rokt's older API. `key`: the pair rpub and rsec, of v2 events and custom audiences; `app`: App ID
-    and App Secret, of v1 events.
+    and App Secret, of v1 events. `audience_url`: of custom audiences, which stand elsewhere.
     """
 
     url: str
     account_id: str
     key: Credential | None
     app: Credential | None
+    audience_url: str = AUDIENCE_URL
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,8 @@ class Settings:
         by_name = {"rokt_calendar": self.calendar, "braze": self.braze, "rokt_events": self.rokt_events}
         rates = {name: its.rate for name, its in by_name.items() if its is not None}
         if self.rokt_api is not None:  # Rokt names no limit of it
-            pairs = {"rokt_api_v2": self.rokt_api.key, "rokt_api_v1": self.rokt_api.app}
+            key, app = self.rokt_api.key, self.rokt_api.app
+            pairs = {"rokt_api_v2": key, "rokt_api_v1": app, "rokt_audiences": key}
             rates |= {name: Rate() for name, pair in pairs.items() if pair is not None}
         return rates
 
@@ -314,13 +317,15 @@ class _Reader(Variables):
 
     def _rokt_api(self, is_development: bool) -> RoktApiSettings | None:
         url = self.read("ROKT_API_URL", API_URL, base_url(API_URL, allow_http=is_development))
+        audiences = base_url(AUDIENCE_URL, allow_http=is_development)
+        audience_url = self.read("ROKT_AUDIENCE_URL", AUDIENCE_URL, audiences)
         key = self._credential("ROKT_API_KEY", "ROKT_API_SECRET")
         app = self._credential("ROKT_APP_ID", "ROKT_APP_SECRET")
         account_id = self.read("ROKT_ACCOUNT_ID", "", _account_id)
         for name in ("ROKT_API_KEY", "ROKT_APP_ID"):
             if self.text(name) and not self.text("ROKT_ACCOUNT_ID"):
                 self.faults.append(f"ROKT_ACCOUNT_ID is missing: {name} is set")
-        return RoktApiSettings(url, account_id, key, app) if account_id else None
+        return RoktApiSettings(url, account_id, key, app, audience_url) if account_id else None
 
     def _credential(self, name: str, secret_name: str) -> Credential | None:
         is_set = self.pair(name, secret_name)
