@@ -29,11 +29,11 @@ PARTS: dict[str, set[str]] = {
     "conversions": EVERYBODY,
     "ledger": EVERYBODY | {"database", "rows", "groups", "subscribers"},
     "calendar": EVERYBODY | {"database", "rows"},
-    "routes": EVERYBODY | {"calendar", "subscribers"},
+    "routes": EVERYBODY | {"calendar", "subscribers", "conversions"},
     "rendering": EVERYBODY | {"database", "routes", "outbox", "ledger"},  # web's, and that of a worker's jobs
     "upstream": EVERYBODY,
     "destinations": EVERYBODY
-    | {"upstream", "ledger", "calendar", "subscribers"},  # the plan is a dry run's and a delivery's
+    | {"upstream", "ledger", "calendar", "subscribers", "conversions"},  # the plan is a dry run's and a delivery's
     "offers": EVERYBODY | {"upstream"},
     "worker": EVERYBODY | {"rows", "database", "outbox", "destinations", "sending", "filling"},
     "sending": EVERYBODY | {"database", "outbox", "destinations", "turns", "filling"},
@@ -47,6 +47,7 @@ PARTS: dict[str, set[str]] = {
         "routes",
         "calendar",
         "subscribers",
+        "conversions",
         "outbox",
         "ledger",
         "offers",

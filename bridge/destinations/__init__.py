@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
-from bridge.destinations import braze, rokt_calendar
+from bridge.destinations import braze, rokt_api, rokt_calendar, rokt_events
 from bridge.destinations.batch import Batch, Pack
 from bridge.destinations.rokt_lookup import Accept, nowhere
 from bridge.errors import UpstreamTrouble
@@ -83,9 +83,30 @@ def _braze(settings: Settings, _accept: Accept) -> Destination | None:
     return braze.Braze(settings.braze, settings.batch, retention, allow_http=settings.is_development)
 
 
+def _rokt_api(version: str) -> Callable[[Settings, Accept], Destination | None]:
+    def make(settings: Settings, _accept: Accept) -> Destination | None:
+        api = settings.rokt_api
+        credential = None if api is None else api.key if version == "V2" else api.app
+        if api is None or credential is None:
+            return None
+        allow_http = settings.is_development
+        return rokt_api.RoktApi(api, version, credential, settings.batch, allow_http=allow_http)
+
+    return make
+
+
+def _rokt_events(settings: Settings, _accept: Accept) -> Destination | None:
+    if settings.rokt_events is None:
+        return None
+    return rokt_events.RoktEvents(settings.rokt_events, settings.batch, allow_http=settings.is_development)
+
+
 DESTINATIONS: dict[str, Callable[[Settings, Accept], Destination | None]] = {
     rokt_calendar.NAME: _calendar,
     braze.NAME: _braze,
+    rokt_events.NAME: _rokt_events,
+    rokt_api.V2: _rokt_api("V2"),
+    rokt_api.V1: _rokt_api("V1"),
 }
 
 

@@ -14,6 +14,7 @@ from destinations.bridge_to_braze import Bridge, said
 from factories import NOON, SUBSCRIPTION, a_call
 from servers import Line, Received, Script, http, scripted_server
 
+from bridge.conversions.api_form import ApiEvent
 from bridge.database import Database
 from bridge.destinations import DESTINATIONS, Destination, configured
 from bridge.destinations.batch import Batch, Pack
@@ -38,6 +39,7 @@ class Case:
     variables: Mapping[str, str]
     accept: Callable[[Database, int], list[Message]]
     is_question: bool = False
+    a_second: int = int(RATE)
 
 
 def events(_database: Database, count: int) -> list[Message]:
@@ -70,6 +72,14 @@ def subscribers(database: Database, count: int) -> list[Message]:
     return messages
 
 
+def api_events(_database: Database, count: int) -> list[Message]:
+    made = [ApiEvent(f"event-{n}", "conversion", NOON, [("email", ADDRESS)]) for n in range(count)]
+    return [
+        a_call(one.client_event_id, action="event", account_code="", request={"event": one.body()}).message
+        for one in made
+    ]
+
+
 ROKT_CALENDAR = {
     "ROKT_CALENDAR_URL": "{url}",
     "ROKT_CALENDAR_CLIENT_ID": "id",
@@ -77,10 +87,15 @@ ROKT_CALENDAR = {
     "ROKT_CALENDAR_RATE": RATE,
 }
 BRAZE = {"BRAZE_REST_URL": "{url}", "BRAZE_API_KEY": SECRET, "BRAZE_TRACK_RATE": RATE}
+ROKT_API = {"ROKT_API_URL": "{url}", "ROKT_ACCOUNT_ID": "1234"}
+ROKT_API_V2 = ROKT_API | {"ROKT_API_KEY": "rpub-1", "ROKT_API_SECRET": SECRET}
+ROKT_API_V1 = ROKT_API | {"ROKT_APP_ID": "app-1", "ROKT_APP_SECRET": SECRET}
 CASES = {
     "events": Case("rokt_calendar", ROKT_CALENDAR, events),
     "look_ups": Case("rokt_calendar", ROKT_CALENDAR, look_ups, is_question=True),
     "subscribers": Case("braze", BRAZE, subscribers),
+    "api_events_v2": Case("rokt_api_v2", ROKT_API_V2, api_events, a_second=0),
+    "api_events_v1": Case("rokt_api_v1", ROKT_API_V1, api_events, a_second=0),
 }
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
@@ -105,7 +120,7 @@ def upstream(answer: Callable[[Line, Received], None]) -> Iterator[Any]:
 
     def script(line: Line) -> None:
         while (received := line.request()) is not None:
-            if received.target.startswith("/oauth2/token"):
+            if received.target.endswith("/oauth2/token"):
                 line.send(TOKEN_ANSWER)
             else:
                 answer(line, received)
@@ -186,7 +201,7 @@ def test_a_destination_says_what_it_is(case: Case) -> None:
     with built(case, "http://127.0.0.1:9") as destination:
         assert destination.name == case.destination
         assert destination.in_flight >= 1
-        assert destination.rate == Rate(int(RATE))
+        assert destination.rate == Rate(case.a_second)
         assert isinstance(destination.batch, Batch)
         assert destination.batch.messages >= 1
         assert destination.credential_of("") == destination.credential_of("nobody-knows-it") == ""
@@ -277,6 +292,8 @@ class TestAnswers:
             words = f"Invalid key: {key} of {ADDRESS} with {received.body.decode()}"
             fault = {"type": words, "input_array": "events", "index": 0}
             body = {"message": words, "Code": key, "Reason": words, "error": words, "errors": [fault]}
+            told = {"code": key, "message": words}
+            body["data"] = told | {"unprocessedRecords": [{"error": told, "record": received.body.decode()}]}
             line.send(http(number, json.dumps(body).encode()))
 
         outcomes_of(case, ledger, echo)
