@@ -99,9 +99,7 @@ class Upstream:
         if self._auth is not None:
             headers["Authorization"] = self._auth.authorization(deadline)
         with call_until(deadline, self._host, turn):
-            return exchange(
-                self._pool, method, self._base_path + path, headers, content, self._answer_limit
-            )
+            return exchange(self._pool, method, self._base_path + path, headers, content, self._answer_limit)
 
     def check(self) -> str:
         """For `python -m bridge check --connect`: what was proved, in words. Raises as `send`."""

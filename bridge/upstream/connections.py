@@ -181,8 +181,20 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 def _look_up(host: str, port: int, until: float) -> list[tuple[str, int]]:
-    """The host's addresses. In a thread of its own, as the system's look-up knows no timeout."""
+    """The host's addresses. In a thread of its own, as the system's look-up knows no timeout.
+
+    Shared by all who ask meanwhile: in a process of greenlets a resolver that hangs would soon hold all of the few
+    threads in which the database's calls are waited for too.
+    """
     found: Future[list[tuple[str, int]]] = Future()
+    with _looking_up_lock:
+        now = time.monotonic()
+        begun_at, running = _looking_up.get((host, port), (now, None))
+        is_shared = running is not None and not running.done() and now - begun_at < CONNECT_SECONDS
+        if not is_shared:
+            _looking_up[host, port] = now, found
+    if running is not None and is_shared:
+        return running.result(left_until(until))
 
     def look_up() -> None:
         try:
@@ -195,3 +207,7 @@ def _look_up(host: str, port: int, until: float) -> list[tuple[str, int]]:
 
     threading.Thread(target=look_up, name="look-up", daemon=True).start()
     return found.result(left_until(until))
+
+
+_looking_up: dict[tuple[str, int], tuple[float, Future[list[tuple[str, int]]]]] = {}
+_looking_up_lock = threading.Lock()
