@@ -21,6 +21,9 @@ class State(StrEnum):
     SUPERSEDED = "superseded"
 
 
+# In a message's progress: an earlier call of it may have worked, and nobody knows.
+UNSURE = "unsure"
+
 SETTLED = frozenset({State.DELIVERED, State.DEAD, State.SKIPPED, State.SUPERSEDED, State.UNCERTAIN})
 
 
@@ -148,11 +151,22 @@ class Retry:
 
 @dataclass(frozen=True)
 class Uncertain:
-    """The first byte was written and no whole answer came. `progress`: what the next call must know of it."""
+    """The first byte was written and no whole answer came. `progress`: what the next call must know of it.
+
+    `is_final`: it must not be repeated, so a person decides.
+    """
 
     reason: str
     ms: int = 0
     progress: Json | None = None
+    is_final: bool = False
 
 
-Outcome = Delivered | Skipped | Rejected | Divided | Retry | Uncertain
+@dataclass(frozen=True)
+class Undecided:
+    """Nothing left: an earlier call may have worked, and the message must not be repeated. A person decides."""
+
+    reason: str
+
+
+Outcome = Delivered | Skipped | Rejected | Divided | Retry | Uncertain | Undecided

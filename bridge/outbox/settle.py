@@ -11,7 +11,19 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.message import Delivered, Divided, Message, Outcome, Rejected, Retry, Skipped, State, Uncertain
+from bridge.message import (
+    UNSURE,
+    Delivered,
+    Divided,
+    Message,
+    Outcome,
+    Rejected,
+    Retry,
+    Skipped,
+    State,
+    Uncertain,
+    Undecided,
+)
 from bridge.outbox.claim import Call
 from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, leave, promote, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting
@@ -91,6 +103,8 @@ def ending_of(
             return State.SKIPPED, None, reason
         case Rejected(reason=reason):
             return State.DEAD, None, reason
+        case Undecided(reason) | Uncertain(reason=reason, is_final=True):
+            return State.UNCERTAIN, None, reason
         case Retry(reason=reason) | Uncertain(reason=reason):
             failing_for = timedelta(0)
             if message.first_failed_at:
@@ -140,7 +154,8 @@ def _attempts(results: Sequence[Result], now: datetime) -> list[dict[str, object
             "answer": (getattr(o, "answer", "") or getattr(o, "reason", ""))[:ANSWER_KEPT],
         }
         for r in results
-        if not isinstance(o := r.outcome, Skipped) and not (isinstance(o, Rejected) and o.status is None)
+        if not isinstance(o := r.outcome, Skipped | Undecided)
+        and not (isinstance(o, Rejected) and o.status is None)
     ]
 
 
@@ -153,7 +168,9 @@ def _endings(
     for result, (state, due_at, reason) in endings:
         message, outcome = result.call.message, result.outcome
         has_failed = isinstance(outcome, Retry | Uncertain)
-        progress = getattr(outcome, "progress", None)
+        progress = dict(getattr(outcome, "progress", None) or {})
+        if isinstance(outcome, Uncertain):
+            progress[UNSURE] = True
         rows.append(
             {
                 "seq": message.seq,
@@ -166,7 +183,7 @@ def _endings(
                 ),
                 "tries": message.tries + has_failed,
                 "was_uncertain": message.was_uncertain or isinstance(outcome, Uncertain),
-                "progress": dict(message.progress) | dict(progress or {}) or None,
+                "progress": dict(message.progress) | progress or None,
             }
         )
     return rows

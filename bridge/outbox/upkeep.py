@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.message import Message, State
+from bridge.message import UNSURE, Message, State
 from bridge.outbox.lines import enter, give_up, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting, workers
-from bridge.rows import insert
+from bridge.rows import insert, update
 
 STALE_AFTER = timedelta(seconds=20)  # four missed heartbeats
 CALL_LASTS = timedelta(seconds=10)  # at most, dripping answers included
@@ -59,6 +59,7 @@ def take_over(connection: Connection, now: datetime) -> int:
                 reason=WORKER_LOST,
             )
         )
+        _mark_unsure(connection, seqs)
         told = [{"seq": seq, "at": now, "status": None, "ms": 0, "answer": WORKER_LOST} for seq in seqs]
         insert(connection, attempts, told)
         connection.execute(sa.delete(calls).where(calls.c.id.in_(lost)))
@@ -95,11 +96,22 @@ def _spoil(connection: Connection, line: int, now: datetime) -> list[int]:
         connection.execute(sa.update(waiting).where(waiting.c.seq.in_(seqs)).values(free))
         told = {"state": State.RETRYING, "was_uncertain": True, "expires_at": None, "reason": OVERTAKEN_LATE}
         connection.execute(sa.update(messages).where(messages.c.seq.in_(seqs)).values(told))
+        _mark_unsure(connection, seqs)
         # Others of its batch are its worker's to settle.
         carries_more = sa.select(waiting.c.seq).where(waiting.c.call_id == calls.c.id).exists()
         its = calls.c.id.in_({row.call_id for row in found})
         connection.execute(sa.delete(calls).where(its, ~carries_more))
     return seqs
+
+
+def _mark_unsure(connection: Connection, seqs: Sequence[int]) -> None:
+    """Until it is replayed or known: `was_uncertain` stays for good, so it does not tell of the last call."""
+    query = sa.select(messages.c.seq, messages.c.progress).where(messages.c.seq.in_(seqs))
+    marked = [
+        {"seq": row.seq, "progress": {**(row.progress or {}), UNSURE: True}}
+        for row in connection.execute(query.order_by(messages.c.seq))
+    ]
+    update(connection, messages, marked)
 
 
 def _is_going_again(connection: Connection, line: int) -> bool:
