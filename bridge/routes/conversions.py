@@ -1,0 +1,295 @@
+"""POST /v1/conversions: what Braze tells of a conversion, checked field by field, and the message it becomes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge import hashing
+from bridge.calendar.event import json_type
+from bridge.conversions.api_form import checked_time
+from bridge.conversions.batches import (
+    MOST_BATCH,
+    MOST_NAME,
+    MOST_USER_ATTRIBUTES,
+    MOST_VALUE,
+    Batch,
+    Part,
+    batch_of,
+)
+from bridge.conversions.conversion import (
+    ATTRIBUTES,
+    CONFIRMATION_REF,
+    USER_ATTRIBUTES,
+    Conversion,
+    Scalar,
+)
+from bridge.errors import InvalidValue
+from bridge.message import Json, NewMessage
+from bridge.routes import incoming
+from bridge.routes.incoming import (
+    MOST_NAMED,
+    MOST_USER_ID,
+    Reader,
+    a_text,
+    an_object_or_blank,
+    identifier,
+    is_test,
+    moment,
+    name_shown,
+    shown,
+)
+
+NAME = "conversions"
+ACTION = "conversion"
+DESTINATION = "rokt_events"
+IDENTITY = ("email", "email_sha256", "hash", "user_id", "click_id")
+FIELDS = (*IDENTITY, *USER_ATTRIBUTES, *ATTRIBUTES, "event_time", "user_attributes", "attributes")
+KEYS = (*FIELDS, "idempotency_key", "dispatch_id")
+NOBODY = (
+    "is needed, or email_sha256: Rokt knows a customer by the address or its hash. If it is blank, "
+    "this user has no e-mail address in Braze"
+)
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
+_EPOCH = re.compile(r"[0-9]{9,10}|[0-9]{12,13}")  # seconds or milliseconds since 1970
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
+_NOW = datetime(2000, 1, 1, tzinfo=UTC)
+_LONGEST_ID = "0" * 36
+
+
+@dataclass(frozen=True)
+class ConversionCall:
+    conversion: Conversion
+    idempotency_key: str | None
+    is_test: bool
+
+
+def read(
+    body: Mapping[str, Any], header_key: str | None, now: datetime, *, fills_ref: bool = False
+) -> ConversionCall:
+    """One conversion. `fills_ref`: its transaction id is its reference where it has none.
+
+    Errors: InvalidPayload with all that is wrong.
+    """
+    reader = Reader()
+    conversion = read_conversion(reader, body, now)
+    key = reader.read("idempotency_key", incoming.key, body.get("idempotency_key"), "") or header_key or ""
+    dispatch_id = reader.read("dispatch_id", a_text, body.get("dispatch_id"), "")
+    reader.refuse_unknown([name for name in body if name not in KEYS], "is not known", KEYS)
+    if not (conversion.email or conversion.email_sha256 or _is_refused(reader, "email", "email_sha256")):
+        reader.refuse("email", NOBODY)
+    reader.check()
+    if fills_ref:
+        conversion = with_reference(conversion)
+    return ConversionCall(conversion, key or None, is_test(key, header_key, dispatch_id))
+
+
+def read_conversion(reader: Reader, body: Mapping[str, Any], now: datetime) -> Conversion:
+    """The fields of a conversion, all of which may be missing; the rest of the body is the caller's."""
+    email, email_sha256 = _addresses(reader, body)
+    user_attributes = _own(reader, body, USER_ATTRIBUTES) | _further(reader, body, "user_attributes")
+    if len(user_attributes) > MOST_USER_ATTRIBUTES:
+        told = f"are {len(user_attributes)} with those of the bridge; {MOST_USER_ATTRIBUTES} are the most"
+        reader.refuse("user_attributes", told)
+    attributes = _own(reader, body, ATTRIBUTES) | _further(reader, body, "attributes")
+    if isinstance(quantity := attributes.get("quantity"), int) and quantity > 1:
+        attributes.pop("sku", None)  # "If more than one item is present, do not provide any SKUs"
+    conversion = Conversion(
+        email,
+        email_sha256,
+        reader.read("user_id", lambda given: _id(given, MOST_USER_ID), body.get("user_id")),
+        reader.read("click_id", lambda given: _id(given, MOST_VALUE), body.get("click_id")),
+        user_attributes,
+        attributes,
+        reader.read("event_time", lambda given: _time(given, now), body.get("event_time")),
+    )
+    if not reader.errors and (size := size_of_batch(batch_of(conversion))) > MOST_BATCH:
+        told = f"the conversion has {size:,} bytes as it would leave; {MOST_BATCH:,} are the most"
+        reader.refuse("", told)
+    return conversion
+
+
+def with_reference(conversion: Conversion) -> Conversion:
+    """Its transaction id as its reference, if it has none."""
+    transaction_id = conversion.attributes.get("transactionid")
+    if conversion.confirmation_ref or not transaction_id:
+        return conversion
+    return replace(conversion, attributes={**conversion.attributes, CONFIRMATION_REF: transaction_id})
+
+
+def message_of(conversion: Conversion, batch: Json, unique: str) -> NewMessage:
+    """`batch`: as it is stored. `unique`: tells it from all others, if nothing that the caller said does."""
+    return NewMessage(
+        destination=DESTINATION,
+        action=ACTION,
+        request=batch,
+        line=conversion.identity,
+        user_id=conversion.user_id,
+        event_id=conversion.event_id or unique,
+    )
+
+
+def size_of_batch(batch: Json) -> int:
+    """Bytes of a batch as it leaves by itself."""
+    return Batch.of(Part.of(batch, _LONGEST_ID, _NOW, "development")).size
+
+
+def _is_refused(reader: Reader, *fields: str) -> bool:
+    return any(error.field in fields for error in reader.errors)
+
+
+def _addresses(reader: Reader, body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The address and its hash: what is hashed already is recognised, wherever it stands."""
+    is_hashing = reader.read("hash", _flag, body.get("hash"), False)
+    email = reader.read("email", address, body.get("email"))
+    email_sha256 = reader.read("email_sha256", address_hash, body.get("email_sha256"))
+    if email and email_sha256 and hashing.hashed(email) != email_sha256:
+        reader.refuse("email_sha256", "is not the hash of email: send one of the two")
+    if email and (is_hashing or hashing.hash_of(email)):
+        return None, hashing.hashed(email)
+    return email, email_sha256
+
+
+def address(given: object) -> str | None:
+    """An address, or the hash of one. Errors: InvalidValue."""
+    text = a_text(given)
+    found = hashing.hash_of(text) or hashing.address_of(text)
+    if text and found is None:
+        raise InvalidValue("is no e-mail address such as ada@example.com")
+    return found
+
+
+def address_hash(given: object) -> str | None:
+    """Errors: InvalidValue: a raw address must never stand in a hash's field."""
+    text = a_text(given)
+    if text and hashing.hash_of(text) is None:
+        if hashing.address_of(text):
+            raise InvalidValue("is an address, not its hash: send it as email, with hash: true")
+        raise InvalidValue("is no SHA-256 in hex: 64 digits and letters from a to f")
+    return hashing.hash_of(text)
+
+
+def _own(reader: Reader, body: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Scalar]:
+    """The fields of the contract that were given, by Rokt's names."""
+    found = {}
+    for ours, rokts in names.items():
+        value = reader.read(ours, _READ.get(ours, _text), body.get(ours))
+        if value is not None:
+            found[rokts] = value
+    return found
+
+
+def _further(reader: Reader, body: Mapping[str, Any], field: str) -> dict[str, Scalar]:
+    """What else the caller wants told, by its own names."""
+    taken = {rokts: ours for names in (USER_ATTRIBUTES, ATTRIBUTES) for ours, rokts in names.items()}
+    found: dict[str, Scalar] = {}
+    wrong = 0
+    for name, given in reader.read(field, an_object_or_blank, body.get(field), {}).items():
+        try:
+            its_name = attribute_name(name)
+            if its_name.lower() in taken:
+                raise InvalidValue(f"has a field of its own: {taken[its_name.lower()]}")
+            value = scalar(given)
+        except InvalidValue as refusal:
+            wrong += 1
+            if wrong <= MOST_NAMED:
+                reader.refuse(f"{field}.{name_shown(name)}", str(refusal))
+            continue
+        if value is not None:
+            found[its_name] = value
+    return found
+
+
+def attribute_name(name: str) -> str:
+    """Errors: InvalidValue."""
+    if not name.strip():
+        raise InvalidValue("is no name")
+    if len(name) > MOST_NAME:
+        raise InvalidValue(f"is a name of more than {MOST_NAME} characters")
+    return identifier(name, 4 * MOST_NAME)
+
+
+def scalar(given: object) -> Scalar | None:
+    """A text, a number, or yes or no; None for a blank. Errors: InvalidValue."""
+    if given is None or isinstance(given, str):
+        return _text(given)
+    if isinstance(given, bool | int):
+        return given if abs(given) < 10**18 else _too_large()
+    if isinstance(given, float):
+        return given if math.isfinite(given) else _too_large()
+    raise InvalidValue(f"must be one text, number, true or false, not {json_type(given)}")
+
+
+def _too_large() -> Scalar:
+    raise InvalidValue("is too large a number")
+
+
+def _text(given: object) -> str | None:
+    """None for a blank one, as Liquid makes of what a user has not."""
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        given = str(scalar(given))
+    text = a_text(given)
+    if len(text) > MOST_VALUE:
+        raise InvalidValue(f"has {len(text):,} characters; {MOST_VALUE:,} are the most")
+    return identifier(text, 4 * MOST_VALUE) or None
+
+
+def _id(given: object, most: int) -> str | None:
+    return identifier(_text(given) or "", most) or None
+
+
+def _number(given: object) -> float | int | None:
+    if isinstance(given, str):
+        text = given.strip()
+        if not text:
+            return None
+        if not _NUMBER.fullmatch(text):
+            raise InvalidValue(
+                f"{shown(text)} is no number such as 129.95: digits, and a point where it must be"
+            )
+        return float(text) if "." in text else int(text)
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise InvalidValue(f"must be a number such as 129.95, not {json_type(given)}")
+    if not abs(given) < 10**15:
+        raise InvalidValue("is too large a number")
+    return given
+
+
+def _quantity(given: object) -> int | None:
+    number = _number(given)
+    if number is None:
+        return None
+    if number != int(number) or number < 1:
+        raise InvalidValue("must be a whole number of at least 1")
+    return int(number)
+
+
+def _flag(given: object) -> bool:
+    if isinstance(given, bool):
+        return given
+    word = str(given) if isinstance(given, int) else a_text(given).lower()
+    if word not in _FLAGS:
+        raise InvalidValue("must be true or false")
+    return _FLAGS[word]
+
+
+def _time(given: object, now: datetime) -> datetime | None:
+    """A time with an offset, or in UTC; or seconds or milliseconds since 1970, as Liquid's `date: "%s"` makes."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    if given is None or (isinstance(given, str) and not given.strip()):
+        return None
+    if isinstance(given, str) and _EPOCH.fullmatch(given.strip()):
+        number = int(given)
+        return checked_time(datetime.fromtimestamp(number / 1000 if number >= 10**11 else number, UTC), now)
+    return checked_time(moment(given), now)
+
+
+_READ: Mapping[str, Any] = {"amount": _number, "margin": _number, "quantity": _quantity}
