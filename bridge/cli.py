@@ -245,11 +245,29 @@ def _check(given: argparse.Namespace) -> int:
             else:
                 print(told)
         destination.close()
+    faults += _check_offers(settings, connect=given.connect)
     for fault in faults:
         print(f"- {fault}", file=sys.stderr)
     if not faults:
         print("Everything is as it should be.")
     return 1 if faults else 0
+
+
+def _check_offers(settings: Any, *, connect: bool) -> list[str]:
+    from bridge.errors import UpstreamTrouble
+    from bridge.offers import Offers
+
+    print(f"offers: {'configured' if settings.offers else 'off, its variables are not set'}")
+    if not connect or settings.offers is None:
+        return []
+    offers = Offers(settings.offers, allow_http=settings.is_development)
+    try:
+        print(f"offers: {offers.check()}")
+    except UpstreamTrouble as trouble:
+        return [f"offers: {trouble}"]
+    finally:
+        offers.close()
+    return []
 
 
 def _sandbox(given: argparse.Namespace) -> int:

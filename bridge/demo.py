@@ -14,6 +14,7 @@ from bridge.calendar.engine import compile_template
 from bridge.calendar.event import CalendarEvent, parse_fields
 from bridge.calendar.templates import FOLDER
 from bridge.local import KEY, KEY_NAME, WEBHOOK_KEY, Local, ask, free_port, running
+from bridge.offers.integration import SERVER_SIDE
 
 ARRIVES_WITHIN = 10.0  # seconds
 ACCOUNT = "brazetest"
@@ -114,7 +115,7 @@ def demo() -> int:
             print(
                 f"web {local.web}, sandbox {local.sandbox}, worker beside them; SQLite in a temporary folder\n"
             )
-            are_right = [_events(local), _subscriber(local)]
+            are_right = [_events(local), _subscriber(local), _offer(local)]
     return 0 if all(are_right) else 1
 
 
@@ -172,6 +173,29 @@ def _subscriber(local: Local) -> bool:
         print(f"This is not what should stand in Braze: {json.dumps(profiles, ensure_ascii=False)}")
         return False
     return is_right
+
+
+def _offer(local: Local) -> bool:
+    """From Rokt into a message that Braze renders."""
+    asked = {
+        "pageIdentifier": "order_confirmation",
+        "user_id": "u-1",
+        "attributes": {"email": "ada@example.com"},
+    }
+    for what in (
+        "asks for an offer, as Connected Content does",
+        "asks once more, for the message's plain text",
+    ):
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        status, answer = ask("POST", f"{local.web}/v1/offers", asked, headers)
+        _hop(f"Braze {what}", status, {name: answer.get(name) for name in ("found", "offer")})
+    body = {"pageIdentifier": asked["pageIdentifier"], "attributes": asked["attributes"]}
+    select = {
+        "method": "POST",
+        "path": "/v2/partner/experiences",
+        "body": {**body, "integration": SERVER_SIDE},
+    }
+    return _compare("Rokt", _received(local, "/v2/partner"), [select]) and answer.get("found") is True
 
 
 def _compare(who: str, received: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:

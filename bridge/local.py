@@ -89,6 +89,10 @@ def running(port: int, sandbox_port: int, database_url: str, *, quiet: bool = Fa
         "ROKT_WEBHOOK_SECRET": WEBHOOK_KEY,
         "BRAZE_REST_URL": sandbox,
         "BRAZE_API_KEY": "sandbox",
+        "ROKT_OFFERS_URL": sandbox,
+        "ROKT_PUB_ID": "sandbox",
+        "ROKT_SECRET": "sandbox",
+        "ROKT_TAG_ID": "1234567890",
         "PYTHONUNBUFFERED": "1",
     }
     bridge = [sys.executable, "-m", "bridge"]
