@@ -22,6 +22,8 @@ from bridge.offers import Offers
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web import (
+    audiences,
+    conversions,
     destinations,
     guard,
     hooks,
@@ -100,6 +102,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         rokt_webhooks.blueprint(parts),
         subscribers.blueprint(parts),
         subscriber_lists.blueprint(parts),
+        audiences.blueprint(parts),
+        conversions.blueprint(parts),
         messages.read_blueprint(parts),
         messages.replay_blueprint(parts),
         jobs.read_blueprint(parts),

@@ -13,7 +13,9 @@ from bridge.sandbox.faults import Fault
 from bridge.sandbox.http import Reply, Request
 from bridge.sandbox.page import page
 from bridge.sandbox.record import Record
+from bridge.sandbox.rokt_audiences import RoktAudiences
 from bridge.sandbox.rokt_calendar import RoktCalendar
+from bridge.sandbox.rokt_events import RoktEvents
 from bridge.sandbox.rokt_offers import PATH as OFFERS_PATH
 from bridge.sandbox.rokt_offers import RoktOffers
 from bridge.sandbox.tokens import Tokens
@@ -44,10 +46,12 @@ class Sandbox:
     def __init__(self, rokt: RoktCalendar, braze: Braze) -> None:
         self.rokt = rokt
         self.braze = braze
+        self.audiences = RoktAudiences()
         self.record = Record()
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        events = RoktEvents()
         one = "/v2/subscription/<>/<>/subscriptionevent/<>"
         self._upstreams = (
             Route("POST", "/oauth2/token", "Rokt Calendar: ask for a token", rokt.tokens.give),
@@ -57,9 +61,14 @@ class Sandbox:
             Route("DELETE", one, "Rokt Calendar: delete an event for one subscription", rokt.delete_for_one),
             Route("GET", "/v1/subscription/<>", "Rokt Calendar: look at a subscription", rokt.subscription),
             Route("POST", "/users/track", "Braze: attributes and events of users", braze.track),
+            Route("POST", "/v3/import/suppression", "Rokt: change a custom audience", self.audiences.change),
+            Route("POST", "/v3/auth-check", "Rokt: a key of custom audiences", self.audiences.auth_check),
+            Route("POST", "/v2/events", "Rokt: a user's conversions", events.event),
+            Route("POST", "/v2/bulkevents", "Rokt: conversions of many users", events.bulk),
             Route("POST", OFFERS_PATH, "Rokt: offers of a page", RoktOffers().select),
         )
         self._own = (
+            Route("GET", "/sandbox/audiences", "audiences", self._audiences),
             Route("GET", "/", "this page", self._page),
             Route("GET", "/sandbox/calls", "calls", self._calls),
             Route("GET", "/sandbox/calendar", "calendars", self._calendars),
@@ -128,6 +137,9 @@ class Sandbox:
     def _profiles(self, request: Request) -> Reply:
         return Reply(200, self.braze.profiles.shown())
 
+    def _audiences(self, request: Request) -> Reply:
+        return Reply(200, self.audiences.shown())
+
     def _show_faults(self, request: Request) -> Reply:
         with self._lock:
             return Reply(200, [asdict(fault) for fault in self._faults])
@@ -152,6 +164,7 @@ class Sandbox:
         """Tokens stay good."""
         self.rokt.clear()
         self.braze.profiles.clear()
+        self.audiences.clear()
         self.record.clear()
         return self._clear_faults(request)
 
