@@ -27,13 +27,15 @@ PARTS: dict[str, set[str]] = {
     "outbox": EVERYBODY | {"database", "rows", "groups"},
     "subscribers": EVERYBODY,
     "conversions": EVERYBODY,
+    "audiences": EVERYBODY,
     "ledger": EVERYBODY | {"database", "rows", "groups", "subscribers"},
     "calendar": EVERYBODY | {"database", "rows"},
-    "routes": EVERYBODY | {"calendar", "subscribers", "conversions"},
+    "routes": EVERYBODY | {"calendar", "subscribers", "conversions", "audiences"},
     "rendering": EVERYBODY | {"database", "routes", "outbox", "ledger"},  # web's, and that of a worker's jobs
     "upstream": EVERYBODY,
     "destinations": EVERYBODY
-    | {"upstream", "ledger", "calendar", "subscribers", "conversions"},  # the plan is a dry run's and a delivery's
+    # The plan is a dry run's and a delivery's.
+    | {"upstream", "ledger", "calendar", "subscribers", "conversions", "audiences"},
     "offers": EVERYBODY | {"upstream"},
     "worker": EVERYBODY | {"rows", "database", "outbox", "destinations", "sending", "filling"},
     "sending": EVERYBODY | {"database", "outbox", "destinations", "turns", "filling"},
@@ -48,6 +50,7 @@ PARTS: dict[str, set[str]] = {
         "calendar",
         "subscribers",
         "conversions",
+        "audiences",
         "outbox",
         "ledger",
         "offers",

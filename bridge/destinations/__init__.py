@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
-from bridge.destinations import braze, rokt_api, rokt_calendar, rokt_events
+from bridge.destinations import braze, rokt_api, rokt_audiences, rokt_calendar, rokt_events
 from bridge.destinations.batch import Batch, Pack
 from bridge.destinations.rokt_lookup import Accept, nowhere
 from bridge.errors import UpstreamTrouble
@@ -101,12 +101,20 @@ def _rokt_events(settings: Settings, _accept: Accept) -> Destination | None:
     return rokt_events.RoktEvents(settings.rokt_events, settings.batch, allow_http=settings.is_development)
 
 
+def _rokt_audiences(settings: Settings, _accept: Accept) -> Destination | None:
+    api = settings.rokt_api
+    if api is None or api.key is None:
+        return None
+    return rokt_audiences.RoktAudiences(api, api.key, settings.batch, allow_http=settings.is_development)
+
+
 DESTINATIONS: dict[str, Callable[[Settings, Accept], Destination | None]] = {
     rokt_calendar.NAME: _calendar,
     braze.NAME: _braze,
     rokt_events.NAME: _rokt_events,
     rokt_api.V2: _rokt_api("V2"),
     rokt_api.V1: _rokt_api("V1"),
+    rokt_audiences.NAME: _rokt_audiences,
 }
 
 

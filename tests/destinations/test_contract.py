@@ -80,6 +80,13 @@ def api_events(_database: Database, count: int) -> list[Message]:
     ]
 
 
+def audiences(_database: Database, count: int) -> list[Message]:
+    """Of one list."""
+    stored = {"list": "VIP", "action": "include"}
+    requests = [stored | {"emails": [f"{number}{ADDRESS}", ADDRESS]} for number in range(count)]
+    return [a_call("VIP", action="include", account_code="", request=one).message for one in requests]
+
+
 ROKT_CALENDAR = {
     "ROKT_CALENDAR_URL": "{url}",
     "ROKT_CALENDAR_CLIENT_ID": "id",
@@ -89,6 +96,7 @@ ROKT_CALENDAR = {
 BRAZE = {"BRAZE_REST_URL": "{url}", "BRAZE_API_KEY": SECRET, "BRAZE_TRACK_RATE": RATE}
 ROKT_API = {"ROKT_API_URL": "{url}", "ROKT_ACCOUNT_ID": "1234"}
 ROKT_API_V2 = ROKT_API | {"ROKT_API_KEY": "rpub-1", "ROKT_API_SECRET": SECRET}
+ROKT_AUDIENCES = ROKT_API_V2 | {"ROKT_AUDIENCE_URL": "{url}"}
 ROKT_API_V1 = ROKT_API | {"ROKT_APP_ID": "app-1", "ROKT_APP_SECRET": SECRET}
 CASES = {
     "events": Case("rokt_calendar", ROKT_CALENDAR, events),
@@ -96,6 +104,7 @@ CASES = {
     "subscribers": Case("braze", BRAZE, subscribers),
     "api_events_v2": Case("rokt_api_v2", ROKT_API_V2, api_events, a_second=0),
     "api_events_v1": Case("rokt_api_v1", ROKT_API_V1, api_events, a_second=0),
+    "audiences": Case("rokt_audiences", ROKT_AUDIENCES, audiences, a_second=0),
 }
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
@@ -107,11 +116,13 @@ def settings(case: Case | None = None, url: str = "") -> Settings:
 
 @contextmanager
 def built(case: Case, url: str) -> Iterator[Destination]:
-    [destination] = configured(settings(case, url), lambda *_: None)
+    every = configured(settings(case, url), lambda *_: None)
+    [destination] = [one for one in every if one.name == case.destination]
     try:
         yield destination
     finally:
-        destination.close()
+        for one in every:
+            one.close()
 
 
 @contextmanager

@@ -1,0 +1,61 @@
+"""A message that Rokt refuses when it stands alone: its identifiers go in ever smaller parts, then in larger ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bridge.audiences.change import AudienceChange
+
+PLACES_TOLD = 10
+REFUSED_MOST = 3  # one by one, while none was taken: then the fault is none of theirs
+
+
+@dataclass(frozen=True)
+class Part:
+    """The next `span` identifiers from `start` on. `refused`: the places of those that were, alone, the last of them
+    for this `reason`."""
+
+    start: int
+    span: int
+    refused: tuple[int, ...] = ()
+    taken: int = 0
+    reason: str = ""
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Part:
+        return cls(**{**stored, "refused": tuple(stored["refused"])})
+
+    @classmethod
+    def whole(cls, change: AudienceChange) -> Part:
+        return cls(0, len(change.identifiers))
+
+    def stored(self) -> dict[str, Any]:
+        return {**vars(self), "refused": list(self.refused)}
+
+    def among(self, change: AudienceChange) -> AudienceChange:
+        return replace(change, identifiers=change.identifiers[self.start : self.start + self.span])
+
+    def after_taken(self) -> Part:
+        return replace(self, start=self.start + self.span, span=2 * self.span, taken=self.taken + self.span)
+
+    def after_refused(self, reason: str) -> Part:
+        if self.span > 1:
+            return replace(self, span=self.span // 2)
+        return replace(self, start=self.start + 1, refused=(*self.refused, self.start), reason=reason)
+
+    def is_over(self, count: int) -> bool:
+        """Nothing of so many identifiers is left, or there is no sense in going on."""
+        return self.start >= count or (not self.taken and len(self.refused) >= REFUSED_MOST)
+
+    def told(self, count: int) -> str:
+        """What became of so many identifiers, without naming anybody."""
+        if count == 1:
+            return self.reason
+        if not self.taken:
+            return f"{self.reason}; none of its {count} addresses was taken"
+        places = ", ".join(str(place + 1) for place in self.refused[:PLACES_TOLD])
+        places += ", …" if len(self.refused) > PLACES_TOLD else ""
+        refused = f"{len(self.refused)} of its {count} addresses (number {places})"
+        return f"{self.reason}; {refused}, the others were taken"
