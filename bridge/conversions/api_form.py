@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bridge.conversions.conversion import Conversion, Scalar
 from bridge.errors import InvalidValue
 
 CONVERSION = "conversion"  # the type that Rokt attributes to its offers
@@ -23,6 +24,7 @@ OLDEST_MONTHS, MOST_AHEAD = 18, timedelta(minutes=5)
 
 EMAIL, EMAIL_SHA256, CLICK_ID = "email", "emailsha256", "passbackconversiontrackingid"
 IDENTITIES = (EMAIL, EMAIL_SHA256, CLICK_ID)  # a conversion needs one of them
+USER_ID = "customerid"  # as Rokt's newer API has it
 NAMES = (
     *IDENTITIES,
     "firstname",
@@ -58,10 +60,9 @@ class ApiEvent:
         """From then on it is too old, and a call would be refused whole for it."""
         return _months_from(self.event_time, OLDEST_MONTHS)
 
-    def first_of(self, names: Iterable[str]) -> str:
-        """The first value in objectData that has one of these names, "" without one."""
-        found = dict(reversed(self.object_data))
-        return next((found[name] for name in names if name in found), "")
+    @property
+    def names_somebody(self) -> bool:
+        return any(name in IDENTITIES for name, _ in self.object_data)
 
     def body(self) -> dict[str, Any]:
         """As it stands in a call."""
@@ -74,6 +75,40 @@ class ApiEvent:
             if pairs:
                 its[name] = [{"name": one, "value": value} for one, value in pairs]
         return its
+
+
+def to_event(
+    conversion: Conversion,
+    client_event_id: str,
+    now: datetime,
+    *,
+    event_type: str = CONVERSION,
+    meta_data: Sequence[Pair] = (),
+) -> ApiEvent:
+    """A conversion in this form; everything that is known of its user and of itself is objectData. `now`: its time,
+    where it has none.
+
+    Errors: InvalidValue for a name or a value that this API does not take.
+    """
+    identities = (conversion.email, conversion.email_sha256, conversion.click_id, conversion.user_id)
+    pairs = [
+        (name, checked_value(value))
+        for name, value in zip((*IDENTITIES, USER_ID), identities, strict=True)
+        if value is not None
+    ]
+    told = {**conversion.user_attributes, **conversion.attributes}
+    for given, value in told.items():
+        name = checked_name(given)
+        if name in (*IDENTITIES, USER_ID):
+            raise InvalidValue(f'"{name}" has a field of its own')
+        pairs.append((name, checked_value(value)))
+    return ApiEvent(
+        client_event_id,
+        event_type,
+        conversion.occurred_at or now,
+        tuple(pairs),
+        tuple(meta_data),
+    )
 
 
 def call_body(account_id: str, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -96,20 +131,21 @@ def checked_time(at: datetime, now: datetime) -> datetime:
 
 def checked_name(name: str) -> str:
     """A name as Rokt knows it, where it differs by its letters' case alone. Errors: InvalidValue."""
-    if not name:
-        raise InvalidValue("is blank")
+    if not name.strip():
+        raise InvalidValue("a name is blank")
     if len(name) > MOST_NAME:
-        raise InvalidValue(f"is longer than {MOST_NAME} characters")
+        raise InvalidValue(f"a name is longer than {MOST_NAME} characters")
     if name.lower().startswith(RESERVED):
-        raise InvalidValue(f'begins with "{RESERVED}", which Rokt keeps for itself')
+        raise InvalidValue(f'names that begin with "{RESERVED}" are Rokt\'s own')
     return name.lower() if name.lower() in NAMES else name
 
 
-def checked_value(value: str) -> str:
-    """Errors: InvalidValue."""
-    if len(value) > MOST_VALUE:
-        raise InvalidValue(f"has {len(value):,} characters; {MOST_VALUE:,} are the most")
-    return value
+def checked_value(value: Scalar) -> str:
+    """Every value is a text here. Errors: InvalidValue."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if len(text) > MOST_VALUE:
+        raise InvalidValue(f"has {len(text):,} characters; {MOST_VALUE:,} are the most")
+    return text
 
 
 def _months_from(at: datetime, months: int) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from base64 import b64encode
@@ -13,6 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from bridge.conversions.api_form import DESTINATIONS, HEADERS, MOST_EVENTS, PATHS, call_body
+from bridge.conversions.batches import size_of
 from bridge.destinations.batch import Batch, Pack
 from bridge.destinations.outcomes import of_trouble, redact
 from bridge.destinations.rokt_api_verdicts import AT_MOST, outcomes
@@ -47,7 +47,7 @@ class RoktApi:
         self.batch = Batch(min(batch.count, MOST_EVENTS), batch.age)
         self._size = batch.size
         self._account_id = settings.account_id
-        self._frame = _bytes(call_body(self._account_id, []))
+        self._frame = size_of(call_body(self._account_id, []))
         self._path = PATHS[version]
         its_id, secret = credential.client_id, credential.secret.reveal()
         auth: Auth = Basic(its_id, secret)
@@ -150,9 +150,4 @@ def _id(message: Message) -> str:
 
 def _size(message: Message) -> int:
     """Of an event and the comma behind it."""
-    return _bytes(_event(message)) + 1
-
-
-def _bytes(thing: Any) -> int:
-    """As Upstream sends it."""
-    return len(json.dumps(thing, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+    return size_of(_event(message)) + 1
