@@ -7,7 +7,18 @@ import signal
 import sys
 import time
 
-from benchmarks import accepting, both, databases, delivering, latency, machine, report, subscribers, tokens
+from benchmarks import (
+    accepting,
+    both,
+    databases,
+    delivering,
+    latency,
+    machine,
+    offers,
+    report,
+    subscribers,
+    tokens,
+)
 from benchmarks.extent import FULL, QUICK, USUAL, Extent
 from benchmarks.report import Row, Table
 
@@ -18,6 +29,7 @@ MEASURES = {
     "latency": latency.measure,
     "tokens": tokens.measure,
     "subscribers": subscribers.measure,
+    "offers": offers.measure,
 }
 
 

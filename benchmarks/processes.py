@@ -81,6 +81,13 @@ def web(environ: Mapping[str, str]) -> Iterator[Running]:
 
 
 @contextmanager
+def web_with_upstream(environ: Mapping[str, str]) -> Iterator[Running]:
+    """In `development`, as a stand-in speaks plain HTTP, but with production's logs."""
+    with _gunicorn("benchmarks.production_web:create_app()", environ) as running:
+        yield running
+
+
+@contextmanager
 def bare_web(environ: Mapping[str, str]) -> Iterator[Running]:
     """The bare view under the very settings of the bridge's web process."""
     with _gunicorn("benchmarks.bare:app", environ) as running:

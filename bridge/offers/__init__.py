@@ -24,7 +24,7 @@ ANSWERS_WITHIN = 1.4  # seconds; Braze gives up after two, the promise is one an
 PASSED_ON_WITHIN = 3.0  # seconds, of an app's own call
 TRIED_AGAIN_AFTER = 1.0  # seconds after a 5xx: Rokt asks for one or two
 LEAST_TIME = 0.1  # seconds that a second try must have
-MOST_WAITING = 250  # of one process: a quarter of the connections that gunicorn.conf.py gives it
+MOST_WAITING = 125  # of one process: an eighth of the connections that gunicorn.conf.py gives it
 CACHE_BYTES = 64 * 1024 * 1024  # of one process
 
 log = structlog.get_logger()
