@@ -91,17 +91,17 @@ def to_event(
     Errors: InvalidValue for a name or a value that this API does not take.
     """
     identities = (conversion.email, conversion.email_sha256, conversion.click_id, conversion.user_id)
-    pairs = [
-        (name, checked_value(value))
-        for name, value in zip((*IDENTITIES, USER_ID), identities, strict=True)
-        if value is not None
-    ]
+    who = (*IDENTITIES, USER_ID)
+    pairs = [(name, value) for name, value in zip(who, identities, strict=True) if value is not None]
     told = {**conversion.user_attributes, **conversion.attributes}
     for given, value in told.items():
-        name = checked_name(given)
-        if name in (*IDENTITIES, USER_ID):
-            raise InvalidValue(f'"{name}" has a field of its own')
-        pairs.append((name, checked_value(value)))
+        try:
+            name = checked_name(given)
+            if name in who:
+                raise InvalidValue("it has a field of its own")
+            pairs.append((name, checked_value(value)))
+        except InvalidValue as wrong:
+            raise InvalidValue(f"{given[:60]}: {wrong}") from None
     return ApiEvent(
         client_event_id,
         event_type,
@@ -132,11 +132,11 @@ def checked_time(at: datetime, now: datetime) -> datetime:
 def checked_name(name: str) -> str:
     """A name as Rokt knows it, where it differs by its letters' case alone. Errors: InvalidValue."""
     if not name.strip():
-        raise InvalidValue("a name is blank")
+        raise InvalidValue("is no name")
     if len(name) > MOST_NAME:
-        raise InvalidValue(f"a name is longer than {MOST_NAME} characters")
+        raise InvalidValue(f"is a name of more than {MOST_NAME} characters")
     if name.lower().startswith(RESERVED):
-        raise InvalidValue(f'names that begin with "{RESERVED}" are Rokt\'s own')
+        raise InvalidValue(f'begins with "{RESERVED}": such names are Rokt\'s own')
     return name.lower() if name.lower() in NAMES else name
 
 
