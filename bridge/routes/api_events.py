@@ -1,0 +1,267 @@
+"""POST /v1/events: an event for Rokt's older API in the bridge's own form and in Rokt's, checked field by field."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from bridge.calendar.event import json_type
+from bridge.conversions.api_form import (
+    CLICK_ID,
+    CONVERSION,
+    DESTINATIONS,
+    EMAIL,
+    EMAIL_SHA256,
+    MOST_ID,
+    MOST_TYPE,
+    USER_ID,
+    ApiEvent,
+    Pair,
+    checked_name,
+    checked_value,
+    to_event,
+)
+from bridge.conversions.conversion import Conversion, Scalar
+from bridge.errors import FieldError, InvalidPayload, InvalidValue
+from bridge.message import NewMessage
+from bridge.routes import conversions, incoming
+from bridge.routes.conversions import read_conversion, scalar, with_reference
+from bridge.routes.incoming import MOST_NAMED, Reader, a_text, identifier, is_test, name_shown, shown
+
+NAME = "events"
+ACTION = "event"
+VERSIONS = tuple(DESTINATIONS)
+KEYS = (
+    "event_id",
+    "event_type",
+    "event_time",
+    "version",
+    "object_data",
+    "meta_data",
+    *(name for name in conversions.KEYS if name != "event_time"),
+)
+# Rokt's own names of the same.
+ROKTS = {
+    "clientEventId": "event_id",
+    "eventType": "event_type",
+    "eventTime": "event_time",
+    "objectData": "object_data",
+    "metaData": "meta_data",
+}
+NEEDED = ("clientEventId", "eventType", "eventTime")
+# What in objectData tells who it was, read as the fields of a conversion are.
+_WHO = {EMAIL: "email", EMAIL_SHA256: "email_sha256", CLICK_ID: "click_id", USER_ID: "user_id"}
+NOBODY = (
+    "is needed, or email_sha256 or click_id: without one of them Rokt cannot tell whose conversion it is. "
+    "If it is blank, this user has no e-mail address in Braze"
+)
+
+
+@dataclass(frozen=True)
+class EventCall:
+    """`known_by`: what makes another one a repeat of it, nothing where the caller names nothing of the kind.
+
+    `is_named`: by its event's own id.
+    """
+
+    event: ApiEvent
+    version: str
+    user_id: str | None
+    identity: str
+    known_by: tuple[str, ...]
+    is_named: bool
+    idempotency_key: str | None
+    is_test: bool
+
+    @property
+    def message(self) -> NewMessage:
+        return message_of(self.event, self.version, self.user_id)
+
+
+def message_of(event: ApiEvent, version: str, user_id: str | None) -> NewMessage:
+    """Each event is a line of its own: Rokt goes by the time that stands in it."""
+    return NewMessage(
+        destination=DESTINATIONS[version],
+        action=ACTION,
+        request={"event": event.body()},
+        user_id=user_id,
+        event_id=event.client_event_id,
+        expires_at=event.keep_until,
+    )
+
+
+def read(
+    body: Mapping[str, Any],
+    now: datetime,
+    header_key: str | None,
+    *,
+    version: str,
+    fills_ref: bool = False,
+) -> EventCall:
+    """One event. `version`: if it names none. `fills_ref`: its transaction id is its reference where it has none.
+
+    Errors: InvalidPayload with all that is wrong.
+    """
+    reader = Reader()
+    version = reader.read("version", lambda given: read_version(given, version), body.get("version"), version)
+    event_id = reader.read("event_id", _id, body.get("event_id"))
+    event_type = reader.read("event_type", _type, body.get("event_type"), CONVERSION)
+    meta_data = _pairs(reader, "meta_data", body.get("meta_data"))
+    object_data = dict(_pairs(reader, "object_data", body.get("object_data")))
+    who = {_WHO[name]: object_data.pop(name) for name in _WHO if name in object_data}
+    for field in who:
+        if body.get(field) not in (None, ""):
+            reader.refuse(field, "stands in object_data too: send it once")
+    conversion = _with(reader, read_conversion(reader, {**body, **who}, now), object_data)
+    key = reader.read("idempotency_key", incoming.key, body.get("idempotency_key"), "") or header_key or ""
+    dispatch_id = reader.read("dispatch_id", a_text, body.get("dispatch_id"), "")
+    reader.refuse_unknown([name for name in body if name not in KEYS], "is not known", KEYS)
+    reader.check()
+    if fills_ref:
+        conversion = with_reference(conversion)
+    try:
+        event = to_event(
+            conversion, event_id or str(uuid.uuid4()), now, event_type=event_type, meta_data=meta_data
+        )
+    except InvalidValue as wrong:
+        raise InvalidPayload.of(FieldError("attributes", str(wrong))) from wrong
+    if event_type == CONVERSION and not event.names_somebody:
+        raise InvalidPayload.of(FieldError("email", NOBODY))
+    known_by = conversion.known_by if event_type == CONVERSION else ()
+    return EventCall(
+        event,
+        version,
+        conversion.user_id,
+        conversion.identity,
+        (event_type, event_id) if event_id else known_by,
+        bool(event_id),
+        key or None,
+        is_test(key, header_key, dispatch_id),
+    )
+
+
+def read_rokts(item: Mapping[str, Any], now: datetime, header_key: str | None, *, version: str) -> EventCall:
+    """One of the events of Rokt's own body. Errors: InvalidPayload, in Rokt's names."""
+    reader = Reader()
+    reader.refuse_unknown([name for name in item if name not in ROKTS], "is not known", tuple(ROKTS))
+    for name in NEEDED:
+        if item.get(name) in (None, ""):
+            reader.refuse(name, "is needed")
+    reader.check()
+    try:
+        return read({ROKTS[name]: its for name, its in item.items()}, now, header_key, version=version)
+    except InvalidPayload as wrong:
+        raise InvalidPayload.of(
+            *(replace(error, field=_rokts_name(error.field)) for error in wrong.errors)
+        ) from wrong
+
+
+def read_dropin(body: Mapping[str, Any], account_id: str | None) -> list[Any]:
+    """The events of Rokt's own body, each still to be read. `account_id`: ours, if it is known.
+
+    Errors: InvalidPayload.
+    """
+    reader = Reader()
+    given = reader.read("accountId", a_text, body.get("accountId"), "")
+    if not given and not reader.errors:
+        reader.refuse("accountId", "is needed")
+    elif account_id and given != account_id:
+        reader.refuse("accountId", f"{shown(given)} is not the account that ROKT_ACCOUNT_ID names")
+    events = body.get("events")
+    if not isinstance(events, list):
+        reader.refuse("events", f"must be a list of events, not {json_type(events)}")
+    reader.refuse_unknown(
+        [name for name in body if name not in ("accountId", "events")],
+        "is not known",
+        ("accountId", "events"),
+    )
+    reader.check()
+    return list(body["events"])
+
+
+def read_version(given: object, default: str) -> str:
+    """Errors: InvalidValue."""
+    text = a_text(given).upper()
+    if text and text not in VERSIONS:
+        raise InvalidValue(f"{shown(a_text(given))} is neither {' nor '.join(sorted(VERSIONS))}")
+    return text or default
+
+
+def _id(given: object) -> str | None:
+    """None for a blank one, as Liquid makes of what there is not."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    text = identifier(a_text(given), 4 * MOST_ID)
+    if len(text) > MOST_ID:
+        raise InvalidValue(f"has {len(text)} characters; {MOST_ID} are the most, as of a UUID")
+    return text or None
+
+
+def _type(given: object) -> str:
+    text = identifier(a_text(given), 4 * MOST_TYPE)
+    if len(text) > MOST_TYPE:
+        raise InvalidValue(f"has {len(text)} characters; {MOST_TYPE} are the most")
+    return CONVERSION if text.lower() in ("", CONVERSION) else text
+
+
+def _with(reader: Reader, conversion: Conversion, object_data: Mapping[str, Scalar]) -> Conversion:
+    """A conversion with what else object_data says of it."""
+    taken = {*conversion.user_attributes, *conversion.attributes}
+    for name in object_data:
+        if name in taken:
+            reader.refuse(f"object_data.{name_shown(name)}", "stands beside object_data too: send it once")
+    return replace(conversion, attributes={**conversion.attributes, **object_data})
+
+
+def _pairs(reader: Reader, field: str, given: object) -> list[Pair]:
+    """Names and values of an object, or of a list of {"name", "value"} as Rokt has it; blanks are left out."""
+    found: dict[str, str] = {}
+    wrong = 0
+    for place, name, value in _given_pairs(reader, field, given):
+        try:
+            if not isinstance(name, str):
+                raise InvalidValue(f"a name must be text in quotes, not {json_type(name)}")
+            its_name, its_value = checked_name(name), _value(value)
+            if its_name in found:
+                raise InvalidValue("is there twice")
+        except InvalidValue as refusal:
+            wrong += 1
+            if wrong <= MOST_NAMED:
+                reader.refuse(place, str(refusal))
+            continue
+        if its_value.strip():
+            found[its_name] = its_value
+    return list(found.items())
+
+
+def _given_pairs(reader: Reader, field: str, given: object) -> Sequence[tuple[str, object, object]]:
+    """With the place of each, for people."""
+    if given is None or (isinstance(given, str) and not given.strip()):
+        return []
+    if isinstance(given, Mapping):
+        return [(f"{field}.{name_shown(name)}", name, value) for name, value in given.items()]
+    if isinstance(given, list):
+        for number, one in enumerate(given):
+            if not isinstance(one, Mapping) or one.keys() - {"name", "value"}:
+                reader.refuse(f"{field}[{number}]", 'must be {"name": …, "value": …} and nothing else')
+                return []
+        return [(f"{field}[{number}]", one.get("name"), one.get("value")) for number, one in enumerate(given)]
+    reader.refuse(field, f'must be an object or a list of {{"name", "value"}}, not {json_type(given)}')
+    return []
+
+
+def _value(given: object) -> str:
+    """A text as it is; "" for a missing one. Errors: InvalidValue."""
+    value = (given or "") if given is None or isinstance(given, str) else scalar(given)
+    return "" if value is None else checked_value(value)
+
+
+def _rokts_name(field: str) -> str:
+    names = {ours: rokts for rokts, ours in ROKTS.items()}
+    names |= {ours: f"objectData.{rokts}" for rokts, ours in _WHO.items()}
+    ours = next((name for name in names if re.match(rf"{name}\b", field)), "")
+    return names[ours] + field[len(ours) :] if ours else field
