@@ -11,8 +11,8 @@ class Extent:
 
     `connections`: with which accepting is measured. `delays`: milliseconds before the upstream answers. `both`:
     messages that are accepted and delivered at once. `tokens`: deliveries while tokens are counted, with a
-    `token_life` in seconds. `subscribers`: that are drained into Braze. `in_process`: requests and messages of the
-    breakdowns.
+    `token_life` in seconds. `subscribers`: that are drained into Braze. `addresses`: that are drained into a custom
+    audience. `in_process`: requests and messages of the breakdowns.
     """
 
     rounds: int = 3
@@ -24,6 +24,7 @@ class Extent:
     tokens: int = 10_000
     token_life: int = 3
     subscribers: int = 100_000
+    addresses: int = 1_000_000
     in_process: int = 6000
 
 
@@ -37,6 +38,7 @@ QUICK = Extent(
     tokens=2000,
     token_life=1,
     subscribers=5_000,
+    addresses=50_000,
     in_process=1500,
 )
 FULL = replace(USUAL, rounds=5, tokens=100_000, token_life=300)
