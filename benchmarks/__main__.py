@@ -9,6 +9,7 @@ import time
 
 from benchmarks import (
     accepting,
+    audiences,
     both,
     databases,
     delivering,
@@ -29,6 +30,7 @@ MEASURES = {
     "latency": latency.measure,
     "tokens": tokens.measure,
     "subscribers": subscribers.measure,
+    "audiences": audiences.measure,
     "offers": offers.measure,
 }
 
