@@ -66,7 +66,7 @@ class Part:
             name: its for name, its in batch.items() if name not in ("user_attributes", "events")
         }
         [event] = batch["events"]
-        return cls(user, batch.get("user_attributes", {}), _whole(event, message_id, received_at))
+        return cls(user, batch.get("user_attributes") or {}, _whole(event, message_id, received_at))
 
     @cached_property
     def event_size(self) -> int:
