@@ -552,6 +552,36 @@ class TestTls:
         assert server.received == []
 
     @pytest.mark.usefixtures("trust")
+    def test_a_certificate_of_another_host_is_refused(self, context: ssl.SSLContext) -> None:
+        with scripted_server(always(http()), tls=context) as server:
+            upstream = Upstream(f"https://localhost:{server.port}", None)
+
+            with pytest.raises(NotBegun, match="certificate is not valid"):
+                upstream.send("POST", "/", {})
+
+        assert server.received == []
+
+    @pytest.mark.usefixtures("trust")
+    def test_the_authorities_are_read_once_for_all_connections(
+        self, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read: list[object] = []
+        load = ssl.SSLContext.load_verify_locations
+
+        def count(its: ssl.SSLContext, *given: Any, **named: Any) -> None:
+            read.append(given)
+            load(its, *given, **named)
+
+        monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", count)
+        script = once(lambda line: line.send(http()), Line.close)
+        with scripted_server(script, tls=context) as server, upstream_of(server) as upstream:
+            for _ in range(3):
+                assert upstream.send("POST", "/", {}).status == 200
+                server.closed.acquire(timeout=5)
+
+        assert (server.connections, len(read)) == (3, 1)
+
+    @pytest.mark.usefixtures("trust")
     def test_calls_share_a_connection(self, context: ssl.SSLContext) -> None:
         with scripted_server(always(http()), tls=context) as server, upstream_of(server) as upstream:
             for _ in range(10):
