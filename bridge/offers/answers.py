@@ -55,15 +55,17 @@ def of_answer(answer: Answer) -> Told:
         return without_offer(Reason.UNAVAILABLE)
     if answer.status != 200:
         return without_offer(Reason.REFUSED)
-    content = answer.text.strip().encode()
+    content = answer.text.lstrip("\ufeff").strip().encode()
     if len(content) > MOST_BYTES:
         return without_offer(Reason.TOO_LARGE)
     try:
         parsed = json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return without_offer(Reason.UNREADABLE)
-    if not isinstance(parsed, dict) or parsed.get("success", parsed.get("Success")) is False:
+    if not isinstance(parsed, dict):
         return without_offer(Reason.UNREADABLE)
+    if parsed.get("success", parsed.get("Success")) is False:
+        return without_offer(Reason.REFUSED)
     offer = first_offer(parsed)
     if offer is None:
         return without_offer(Reason.NO_OFFER, EMPTY_LIVES)

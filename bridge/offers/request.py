@@ -96,12 +96,16 @@ def read_address(
     Errors: RequestRefused, which repeats no value.
     """
     faults = [
-        Fault(PAYLOAD, name[:60], "is not known in an address: what is known of the user goes in a POST")
+        Fault(
+            PAYLOAD,
+            name[:60],
+            "is not known here; what Rokt is to know of the user goes into the body of a POST",
+        )
         for name in list(query)[:MOST_NAMED]
         if name not in IN_ADDRESS
     ]
     faults += [
-        Fault(PAYLOAD, name, "is an e-mail address, which must not stand in an address: send it in a POST")
+        Fault(PAYLOAD, name, "looks like an e-mail address, which must not stand in a URL: send a POST")
         for name in IN_ADDRESS
         if "@" in query.get(name, "") or "%40" in query.get(name, "")
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from flask import Blueprint, Response, g, jsonify, request
 
-from bridge.errors import Answerable, InvalidPayload, MalformedJson, NotConfigured
+from bridge.errors import Answerable, InvalidPayload, MalformedJson, NotConfigured, TooLarge
 from bridge.offers import PATH, Offers, Reason
 from bridge.offers.codes import PAYLOAD, Fault, RequestRefused
 from bridge.offers.request import OfferRequest, faults_of, read, read_address
@@ -18,11 +18,13 @@ from bridge.web.json_body import read_object
 from bridge.web.outcome import flag, is_dry_run
 from bridge.web.parts import Parts
 from bridge.web.problems import problem
+from bridge.web.server import LARGE
 
 TAG = "rokt-tag-id"
 PASSED_ON = ("rokt-account-id", "rokt-session-id", "etag")
 # Rokt's status where it has none; Braze does not count what an app is answered.
 STATUS = {Reason.TIMEOUT: 504, Reason.BUSY: 503, Reason.RESTING: 503}
+MOST_NAMED = 20  # faults in one answer, which a person reads
 RETRY_AFTER = {Reason.BUSY: "1", Reason.RESTING: "10"}  # seconds
 
 log = structlog.get_logger()
@@ -38,11 +40,12 @@ def blueprint(parts: Parts) -> Blueprint:
         ours = _configured(offers)
         only_shows = is_dry_run()
         try:
-            body, _ = read_object(request)
+            body, raw = read_object(request)
+            _check_size(raw)
             asked = read(body, request.headers.get(TAG), ours.settings.tag_id, ours.settings.integration)
         except (MalformedJson, InvalidPayload) as wrong:
             return _refused(wrong)
-        return _shown(ours, asked) if only_shows else _told(ours, asked)
+        return _shown(ours, asked.body(), asked.tag_id) if only_shows else _told(ours, asked)
 
     @takes.get("/v1/offers")
     def ask_by_address() -> Response:
@@ -54,20 +57,23 @@ def blueprint(parts: Parts) -> Blueprint:
             )
         except RequestRefused as wrong:
             return _refused(wrong)
-        return _shown(ours, asked) if flag("dry_run") else _told(ours, asked)
+        return _shown(ours, asked.body(), asked.tag_id) if flag("dry_run") else _told(ours, asked)
 
     @takes.post(PATH)
     def pass_on() -> Response:
         ours = _configured(offers)
+        only_shows = is_dry_run()
         try:
-            body, _ = read_json(request)
+            body, raw = read_json(request)
         except MalformedJson:
             return _as_rokt(400, "BadRequest", [Fault(PAYLOAD, "", "the body is not JSON")])
+        _check_size(raw)
         tag = request.headers.get(TAG)
         if faults := faults_of(body, tag):
             is_malformed = faults[0].code == PAYLOAD
             return _as_rokt(*((400, "BadRequest") if is_malformed else (422, "Validation failed")), faults)
-        return _passed_on(ours, body, (tag or ours.settings.tag_id).strip())
+        tag_id = (tag or ours.settings.tag_id).strip()
+        return _shown(ours, body, tag_id) if only_shows else _passed_on(ours, body, tag_id)
 
     return takes
 
@@ -76,6 +82,12 @@ def _configured(offers: Offers | None) -> Offers:
     if offers is None:
         raise NotConfigured("Rokt's offers are off: set ROKT_PUB_ID, ROKT_SECRET and ROKT_TAG_ID.")
     return offers
+
+
+def _check_size(raw: bytes) -> None:
+    """Few large requests are read at a time, so none of them may wait for Rokt."""
+    if len(raw) > LARGE:
+        raise TooLarge(f"A request for offers may have {LARGE // 1024} KiB at most.")
 
 
 def _told(offers: Offers, asked: OfferRequest) -> Response:
@@ -102,14 +114,14 @@ def _json(body: bytes, status: int = 200) -> Response:
 def _refused(wrong: Answerable) -> Response:
     """Rokt's codes beside the fields."""
     faults = wrong.faults if isinstance(wrong, RequestRefused) else [Fault(PAYLOAD, "", wrong.detail)]
-    errors = [{"field": one.field, "message": one.message, "code": one.code} for one in faults]
+    errors = [{"field": one.field, "message": one.message, "code": one.code} for one in faults[:MOST_NAMED]]
     return problem(wrong.status, wrong.title, wrong.detail, errors)
 
 
-def _shown(ours: Offers, asked: OfferRequest) -> Response:
+def _shown(ours: Offers, body: object, tag_id: str) -> Response:
     """What would leave, without the credential."""
-    headers = {TAG: asked.tag_id, "content-type": "application/json", "accept": "application/json"}
-    shown = {"method": "POST", "url": ours.settings.url + PATH, "headers": headers, "body": asked.body()}
+    headers = {TAG: tag_id, "content-type": "application/json", "accept": "application/json"}
+    shown = {"method": "POST", "url": ours.settings.url + PATH, "headers": headers, "body": body}
     return jsonify({"dry_run": True, "requests": [shown], "request_id": g.request_id})
 
 
@@ -121,6 +133,7 @@ def _passed_on(offers: Offers, body: object, tag_id: str) -> Response:
             response.headers["Retry-After"] = RETRY_AFTER[answer]
         return response
     response = _json(answer.text.encode(), answer.status)
+    response.content_type = answer.headers.get("Content-Type", response.content_type)
     for name in PASSED_ON:
         if value := answer.headers.get(name):
             response.headers[name] = value
