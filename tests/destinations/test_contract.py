@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from destinations.bridge_to_braze import Bridge, said
@@ -15,6 +15,8 @@ from factories import NOON, SUBSCRIPTION, a_call
 from servers import Line, Received, Script, http, scripted_server
 
 from bridge.conversions.api_form import ApiEvent
+from bridge.conversions.batches import batch_of
+from bridge.conversions.conversion import Conversion
 from bridge.database import Database
 from bridge.destinations import DESTINATIONS, Destination, configured
 from bridge.destinations.batch import Batch, Pack
@@ -40,6 +42,7 @@ class Case:
     accept: Callable[[Database, int], list[Message]]
     is_question: bool = False
     a_second: int = int(RATE)
+    per: Literal["call", "item"] = "call"
 
 
 def events(_database: Database, count: int) -> list[Message]:
@@ -80,6 +83,18 @@ def api_events(_database: Database, count: int) -> list[Message]:
     ]
 
 
+def conversions(_database: Database, count: int) -> list[Message]:
+    """Two of each user, of which Rokt would know every other one again."""
+    made = [
+        Conversion(f"{n // 2}{ADDRESS}", attributes={"confirmationref": f"C-{n}"} if n % 2 else {"amount": n})
+        for n in range(count)
+    ]
+    return [
+        a_call(one.identity, action="conversion", account_code="", request=batch_of(one)).message
+        for one in made
+    ]
+
+
 def audiences(_database: Database, count: int) -> list[Message]:
     """Of one list."""
     stored = {"list": "VIP", "action": "include"}
@@ -98,12 +113,20 @@ ROKT_API = {"ROKT_API_URL": "{url}", "ROKT_ACCOUNT_ID": "1234"}
 ROKT_API_V2 = ROKT_API | {"ROKT_API_KEY": "rpub-1", "ROKT_API_SECRET": SECRET}
 ROKT_AUDIENCES = ROKT_API_V2 | {"ROKT_AUDIENCE_URL": "{url}"}
 ROKT_API_V1 = ROKT_API | {"ROKT_APP_ID": "app-1", "ROKT_APP_SECRET": SECRET}
+ROKT_EVENTS = {
+    "ROKT_EVENTS_URL": "{url}/v2",
+    "ROKT_EVENTS_KEY": "key",
+    "ROKT_EVENTS_SECRET": SECRET,
+    "ROKT_EVENTS_ENVIRONMENT": "development",
+    "ROKT_EVENTS_RATE": RATE,
+}
 CASES = {
     "events": Case("rokt_calendar", ROKT_CALENDAR, events),
     "look_ups": Case("rokt_calendar", ROKT_CALENDAR, look_ups, is_question=True),
     "subscribers": Case("braze", BRAZE, subscribers),
     "api_events_v2": Case("rokt_api_v2", ROKT_API_V2, api_events, a_second=0),
     "api_events_v1": Case("rokt_api_v1", ROKT_API_V1, api_events, a_second=0),
+    "conversions": Case("rokt_events", ROKT_EVENTS, conversions, per="item"),
     "audiences": Case("rokt_audiences", ROKT_AUDIENCES, audiences, a_second=0),
 }
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -212,7 +235,7 @@ def test_a_destination_says_what_it_is(case: Case) -> None:
     with built(case, "http://127.0.0.1:9") as destination:
         assert destination.name == case.destination
         assert destination.in_flight >= 1
-        assert destination.rate == Rate(case.a_second)
+        assert destination.rate == Rate(case.a_second, case.per)
         assert isinstance(destination.batch, Batch)
         assert destination.batch.messages >= 1
         assert destination.credential_of("") == destination.credential_of("nobody-knows-it") == ""
