@@ -22,6 +22,7 @@ from bridge.offers import Offers
 from bridge.outbox.enqueue import Inbox
 from bridge.settings import Settings
 from bridge.web import (
+    api_events,
     audiences,
     conversions,
     destinations,
@@ -106,6 +107,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         audiences.blueprint(parts),
         conversions.blueprint(parts),
         event_dropin.blueprint(parts),
+        api_events.blueprint(parts),
         messages.read_blueprint(parts),
         messages.replay_blueprint(parts),
         jobs.read_blueprint(parts),

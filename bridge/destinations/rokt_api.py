@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from bridge.conversions.api_form import DESTINATIONS, HEADERS, MOST_EVENTS, PATHS, call_body
-from bridge.conversions.batches import size_of
+from bridge.conversions.api_calls import Limits, calls_of
+from bridge.conversions.api_form import DESTINATIONS, HEADERS, PATHS, call_body
 from bridge.destinations.batch import Batch, Pack
 from bridge.destinations.outcomes import of_trouble, redact
 from bridge.destinations.rokt_api_verdicts import AT_MOST, outcomes
@@ -44,10 +44,9 @@ class RoktApi:
     ) -> None:
         """`version`: V2, whose credential is rpub and rsec, or V1, whose credential is App ID and App Secret."""
         self.name = DESTINATIONS[version]
-        self.batch = Batch(min(batch.count, MOST_EVENTS), batch.age)
-        self._size = batch.size
         self._account_id = settings.account_id
-        self._frame = size_of(call_body(self._account_id, []))
+        self._limits = Limits.of(settings.account_id, batch.count, batch.size)
+        self.batch = Batch(self._limits.events, batch.age)
         self._path = PATHS[version]
         its_id, secret = credential.client_id, credential.secret.reveal()
         auth: Auth = Basic(its_id, secret)
@@ -67,23 +66,8 @@ class RoktApi:
         return [None] * len(messages)
 
     def pack(self, messages: Sequence[Message], standings: Sequence[None]) -> list[Pack]:
-        """By count and bytes; an id is never twice in a call, as its answer goes by ids. One event always fits."""
-        packs: list[Pack] = []
-        ids: set[str] = set()
-        size, most = self._frame, self.batch.messages
-        for message in messages:
-            its_id, its_size = _id(message), _size(message)
-            most = min(most, message.progress.get(AT_MOST, most))
-            if ids and (len(ids) >= most or size + its_size > self._size or its_id in ids):
-                packs.append(Pack(len(ids)))
-                ids, size = set(), self._frame
-                most = min(self.batch.messages, message.progress.get(AT_MOST, self.batch.messages))
-            ids.add(its_id)
-            size += its_size
-        if ids:
-            another = (size - self._frame) // len(ids)
-            packs.append(Pack(len(ids), is_full=len(ids) >= most or size + another > self._size))
-        return packs
+        events = ((_event(message), message.progress.get(AT_MOST)) for message in messages)
+        return [Pack(size, is_full=is_full) for size, is_full in calls_of(events, self._limits)]
 
     def intend(
         self, connection: Connection, messages: Sequence[Message], standings: Sequence[None], now: datetime
@@ -100,7 +84,7 @@ class RoktApi:
             answer = self._upstream.send("POST", self._path, body, headers=headers, turn=turn)
         except UpstreamTrouble as trouble:
             return [of_trouble(trouble, round((time.monotonic() - started) * 1000))] * len(messages)
-        return outcomes(answer, [_id(message) for message in messages], self._redact)
+        return outcomes(answer, [_event(message)["clientEventId"] for message in messages], self._redact)
 
     def record(
         self,
@@ -142,12 +126,3 @@ class RoktApi:
 def _event(message: Message) -> dict[str, Any]:
     found: dict[str, Any] = message.request["event"]
     return found
-
-
-def _id(message: Message) -> str:
-    return str(_event(message)["clientEventId"])
-
-
-def _size(message: Message) -> int:
-    """Of an event and the comma behind it."""
-    return size_of(_event(message)) + 1

@@ -34,6 +34,8 @@ from bridge.routes.incoming import MOST_NAMED, Reader, a_text, identifier, is_te
 
 NAME = "events"
 ACTION = "event"
+LIST = "events"  # in which field many may stand
+ACCOUNT_ID = "accountId"  # stands in every body of Rokt's own form
 VERSIONS = tuple(DESTINATIONS)
 KEYS = (
     "event_id",
@@ -166,21 +168,35 @@ def read_dropin(body: Mapping[str, Any], account_id: str | None) -> list[Any]:
     Errors: InvalidPayload.
     """
     reader = Reader()
-    given = reader.read("accountId", a_text, body.get("accountId"), "")
+    given = reader.read(ACCOUNT_ID, a_text, body.get(ACCOUNT_ID), "")
     if not given and not reader.errors:
-        reader.refuse("accountId", "is needed")
+        reader.refuse(ACCOUNT_ID, "is needed")
     elif account_id and given != account_id:
-        reader.refuse("accountId", f"{shown(given)} is not the account that ROKT_ACCOUNT_ID names")
-    events = body.get("events")
-    if not isinstance(events, list):
-        reader.refuse("events", f"must be a list of events, not {json_type(events)}")
-    reader.refuse_unknown(
-        [name for name in body if name not in ("accountId", "events")],
-        "is not known",
-        ("accountId", "events"),
-    )
+        reader.refuse(ACCOUNT_ID, f"{shown(given)} is not the account of ROKT_ACCOUNT_ID")
+    if not isinstance(body.get(LIST), list):
+        reader.refuse(LIST, f"must be a list of events, not {json_type(body.get(LIST))}")
+    known = (ACCOUNT_ID, LIST)
+    reader.refuse_unknown([name for name in body if name not in known], "is not known", known)
     reader.check()
-    return list(body["events"])
+    return list(body[LIST])
+
+
+def read_list(body: Mapping[str, Any], header_key: str | None) -> tuple[list[Any], str, str | None]:
+    """The items of {"events": […]}, each still to be read, the version of those that name none, and the key.
+
+    Errors: InvalidPayload.
+    """
+    reader = Reader()
+    version = reader.read("version", lambda given: read_version(given, "V1"), body.get("version"), "V1")
+    key = reader.read("idempotency_key", incoming.key, body.get("idempotency_key"), "")
+    known = (LIST, "version", "idempotency_key")
+    reader.refuse_unknown(
+        [name for name in body if name not in known], f"stands beside {LIST}, which holds all fields", known
+    )
+    if not isinstance(body[LIST], list):
+        reader.refuse(LIST, f"must be a list of events, not {json_type(body[LIST])}")
+    reader.check()
+    return body[LIST], version, key or header_key
 
 
 def read_version(given: object, default: str) -> str:

@@ -12,6 +12,7 @@ from bridge.outbox.enqueue import Accepted, Request
 from bridge.routes import event_dropin, incoming
 from bridge.routes.event_dropin import NAME, Taken
 from bridge.web import changes
+from bridge.web.api_events import take_rokts
 from bridge.web.conversion_dry_run import dry_run
 from bridge.web.conversions import check_configured, request_of
 from bridge.web.json_body import read
@@ -37,6 +38,8 @@ def blueprint(parts: Parts) -> Blueprint:
 
 def _take(parts: Parts, reads: Callable[..., list[Taken]]) -> Response:
     body, raw = read(request)
+    if isinstance(body, dict) and OLDER_API in body:
+        return take_rokts(parts, body, "V2")
     check_configured(parts.settings)
     if len(raw) > MOST_BYTES:
         raise InvalidPayload(f"The request has {len(raw):,} bytes; {MOST_BYTES:,} are the most.")
