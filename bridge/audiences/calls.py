@@ -49,7 +49,7 @@ class Limits:
 def limits_of(account_id: str, changes: int, size: int) -> Limits:
     """Of so many changes and bytes as are set, within what one call may have at all."""
     empty = AudienceCall("", "include", "sha256s", (), ()).body(account_id)
-    envelope = len(json.dumps(empty, ensure_ascii=False).encode())
+    envelope = len(json.dumps(empty, ensure_ascii=False, separators=(",", ":")).encode())
     return Limits(min(changes, MOST_CHANGES), min(size, CALL_BYTES), envelope)
 
 

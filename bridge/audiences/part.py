@@ -14,9 +14,10 @@ REFUSED_MOST = 3  # one by one, while none was taken: then the fault is none of 
 
 @dataclass(frozen=True)
 class Part:
-    """The next `span` identifiers from `start` on. `refused`: the places of those that were, alone, the last of them
-    for this `reason`."""
+    """The next `span` of `count` identifiers from `start` on. `refused`: the places of those that were, alone, the
+    last of them for this `reason`."""
 
+    count: int
     start: int
     span: int
     refused: tuple[int, ...] = ()
@@ -29,7 +30,12 @@ class Part:
 
     @classmethod
     def whole(cls, change: AudienceChange) -> Part:
-        return cls(0, len(change.identifiers))
+        return cls(len(change.identifiers), 0, len(change.identifiers))
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is left, or there is no sense in going on."""
+        return self.start >= self.count or (not self.taken and len(self.refused) >= REFUSED_MOST)
 
     def stored(self) -> dict[str, Any]:
         return {**vars(self), "refused": list(self.refused)}
@@ -38,24 +44,22 @@ class Part:
         return replace(change, identifiers=change.identifiers[self.start : self.start + self.span])
 
     def after_taken(self) -> Part:
-        return replace(self, start=self.start + self.span, span=2 * self.span, taken=self.taken + self.span)
+        start = self.start + self.span
+        span = min(2 * self.span, self.count - start)
+        return replace(self, start=start, span=span, taken=self.taken + self.span)
 
     def after_refused(self, reason: str) -> Part:
         if self.span > 1:
             return replace(self, span=self.span // 2)
         return replace(self, start=self.start + 1, refused=(*self.refused, self.start), reason=reason)
 
-    def is_over(self, count: int) -> bool:
-        """Nothing of so many identifiers is left, or there is no sense in going on."""
-        return self.start >= count or (not self.taken and len(self.refused) >= REFUSED_MOST)
-
-    def told(self, count: int) -> str:
-        """What became of so many identifiers, without naming anybody."""
-        if count == 1:
+    def told(self) -> str:
+        """What became of them, without naming anybody."""
+        if self.count == 1:
             return self.reason
         if not self.taken:
-            return f"{self.reason}; none of its {count} addresses was taken"
+            return f"{self.reason}; none of its {self.count} addresses was taken"
         places = ", ".join(str(place + 1) for place in self.refused[:PLACES_TOLD])
         places += ", …" if len(self.refused) > PLACES_TOLD else ""
-        refused = f"{len(self.refused)} of its {count} addresses (number {places})"
-        return f"{self.reason}; {refused}, the others were taken"
+        refused = f"{len(self.refused)} of its {self.count} addresses (number {places})"
+        return f"{self.reason}: refused for {refused}, the others were taken"

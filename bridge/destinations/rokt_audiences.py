@@ -201,17 +201,16 @@ def _of_part(message: Message, outcome: Outcome) -> Outcome:
     """Of a message that was alone in its call: whether the rest of it follows, and in which pieces."""
     if not isinstance(outcome, Delivered | Rejected):
         return outcome
-    count = len(message.request.get("emails") or message.request["sha256s"])
     part = _part_of(message)
     part = part.after_taken() if isinstance(outcome, Delivered) else part.after_refused(outcome.reason)
-    if not part.is_over(count):
+    if not part.is_over:
         progress: dict[str, Any] = {AT_MOST: 1, PART: part.stored()}
         if isinstance(outcome, Delivered):
             return replace(outcome, progress=progress)
         return Divided(outcome.reason, outcome.status, outcome.answer, outcome.ms, progress)
     if not part.refused:
         return outcome
-    return Rejected(part.told(count), outcome.status, outcome.answer, outcome.ms)
+    return Rejected(part.told(), outcome.status, outcome.answer, outcome.ms)
 
 
 def _not_sent(outcome: Retry | Uncertain) -> Retry:
