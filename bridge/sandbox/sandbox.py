@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from bridge.errors import InvalidValue
+from bridge.sandbox import rokt_api
 from bridge.sandbox.braze import Braze
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.http import Reply, Request
@@ -52,6 +53,7 @@ class Sandbox:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         events = RoktEvents()
+        self.api = api = rokt_api.RoktApi()
         one = "/v2/subscription/<>/<>/subscriptionevent/<>"
         self._upstreams = (
             Route("POST", "/oauth2/token", "Rokt Calendar: ask for a token", rokt.tokens.give),
@@ -65,10 +67,14 @@ class Sandbox:
             Route("POST", "/v3/auth-check", "Rokt: a key of custom audiences", self.audiences.auth_check),
             Route("POST", "/v2/events", "Rokt: a user's conversions", events.event),
             Route("POST", "/v2/bulkevents", "Rokt: conversions of many users", events.bulk),
+            Route("POST", f"{rokt_api.HOST}/auth/oauth2/token", "Rokt's older API: a token", api.tokens.give),
+            Route("POST", f"{rokt_api.HOST}/v1/events", "Rokt's older API: events", api.v1),
+            Route("POST", f"{rokt_api.HOST}/v2/events", "Rokt's older API: events", api.v2),
             Route("POST", OFFERS_PATH, "Rokt: offers of a page", RoktOffers().select),
         )
         self._own = (
             Route("GET", "/sandbox/audiences", "audiences", self._audiences),
+            Route("GET", "/sandbox/events", "events of Rokt's older API", lambda _: Reply(200, api.shown())),
             Route("GET", "/", "this page", self._page),
             Route("GET", "/sandbox/calls", "calls", self._calls),
             Route("GET", "/sandbox/calendar", "calendars", self._calendars),
@@ -165,6 +171,7 @@ class Sandbox:
         self.rokt.clear()
         self.braze.profiles.clear()
         self.audiences.clear()
+        self.api.clear()
         self.record.clear()
         return self._clear_faults(request)
 
