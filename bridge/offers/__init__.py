@@ -65,7 +65,9 @@ class Offers:
         try:
             if key is None:
                 return self._answer(request, until, request_id)
-            return self._flights.share(key, lambda: self._kept(key, request, until, request_id), until)
+            return self._flights.share(
+                key, lambda: self._kept(key, request, until, request_id), until - self._clock()
+            )
         except TimeoutError:
             return without_offer(Reason.TIMEOUT)
         except FlightLost:

@@ -44,6 +44,8 @@ class Cache(Generic[Kept]):
     def put(self, key: bytes, kept: Kept, size: int, life: float) -> None:
         """`size`: bytes of the content; `life`: seconds."""
         entry = _Entry(kept, size + ENTRY_BYTES, self._clock() + life)
+        if entry.size > self._most_bytes:
+            return
         with self._lock:
             if key in self._entries:
                 self._drop(key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
@@ -20,10 +19,10 @@ class Flights(Generic[Answer]):
         self._lock = threading.Lock()
         self._flying: dict[bytes, Future[Answer]] = {}
 
-    def share(self, key: bytes, fly: Callable[[], Answer], until: float) -> Answer:
+    def share(self, key: bytes, fly: Callable[[], Answer], within: float) -> Answer:
         """The answer of `fly`, called by the first that asks; the others wait for it.
 
-        Errors: those of `fly` for the first; FlightLost, or TimeoutError at `until` (monotonic), for the others.
+        Errors: those of `fly` for the first; FlightLost, or TimeoutError after `within` seconds, for the others.
         """
         with self._lock:
             flight = self._flying.get(key)
@@ -31,7 +30,7 @@ class Flights(Generic[Answer]):
             if flight is None:
                 flight = self._flying[key] = Future()
         if not is_mine:
-            return flight.result(max(0.0, until - time.monotonic()))
+            return flight.result(max(0.0, within))
         try:
             answer = fly()
         except BaseException:
