@@ -148,7 +148,8 @@ class OAuth2ClientCredentials:
             raise CredentialRefused(f"{self._host} refused the credential{_code(error.error)}") from None
         except (ValueError, TypeError, ArithmeticError):
             raise NotBegun(f"{self._host}: its token answer cannot be read") from None
-        access_token = answer.get("access_token")
+        # The oldest page of Rokt's older API has it with a capital.
+        access_token = answer.get("access_token") or answer.get("Access_token")
         if not isinstance(access_token, str) or not _is_ascii(access_token):
             raise NotBegun(f"{self._host}: its token answer has no token")
         self._forms = [form]

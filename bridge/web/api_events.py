@@ -141,7 +141,7 @@ def _kind_of(
 def _request(
     parts: Parts, route: str, item: dict[str, Any], call: EventCall, key: str | None, index: int | None
 ) -> Request:
-    """The event as it leaves is all that is kept: who asked for a hash wants no address here."""
+    """Of what asks for a hash the event as it leaves is all that is kept."""
     repeat = None
     if call.idempotency_key and not call.is_named:
         # The header's is of the whole list, in which a user may have several.
