@@ -17,7 +17,7 @@ from test_worker import Upstream
 from bridge import sending
 from bridge.database import Database, clock
 from bridge.filling import Claimed
-from bridge.message import Outcome, Retry
+from bridge.message import Delivered, Outcome, Retry
 from bridge.outbox import budget, states
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import budgets, waiting
@@ -133,6 +133,18 @@ class TestTheGate:
         assert senders.may_claim(sender)
         assert [one.is_probe for one in senders.claim(sender)] == [True]
         assert not senders.may_claim(sender)
+
+    def test_what_is_of_no_account_is_probed_and_goes_on_when_it_opens(self, senders: Senders) -> None:
+        """The whole destination is written as a blank account is."""
+        sender = senders.make()
+        senders.accept("", "")
+        senders.note(*[BUSY] * 5, ago=LONG_AGO)
+
+        assert senders.may_claim(sender)
+        assert [one.is_probe for one in senders.claim(sender)] == [True]
+
+        senders.note(Delivered(202))
+        assert len(senders.claim(sender)) == 1
 
     def test_no_probe_is_taken_where_nothing_waits(self, senders: Senders) -> None:
         sender = senders.make()

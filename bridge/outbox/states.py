@@ -60,8 +60,12 @@ class Gate:
     probes_due: tuple[str, ...] = ()
 
     def lets(self, account_code: str, credential: str) -> bool:
-        """Whether this account's messages may leave; `credential`: its own one, "" when it has none."""
-        return account_code not in self.closed and (bool(credential) or COMMON not in self.closed)
+        """Whether this account's messages may leave; `credential`: its own one, "" when it has none.
+
+        A blank account is no place of its own, though the whole destination is written like that.
+        """
+        is_shut = bool(account_code) and account_code in self.closed
+        return not is_shut and (bool(credential) or COMMON not in self.closed)
 
 
 def read_states(connection: Connection, destination: str | None = None) -> list[DestinationState]:
