@@ -61,7 +61,7 @@ def list_in_path(rest: str) -> str | None:
     if rest in ("", "/"):
         return None
     name = rest.removeprefix("/").removesuffix("/")
-    if not name or name.startswith("/") or "//" in name:
+    if not all(name.split("/")):
         raise NotFound("There is nothing at this path.")
     reader = Reader()
     found: str | None = reader.read("list", _list_name, _decoded(name))
