@@ -34,10 +34,10 @@ class RoktAudiences:
         with self._lock:
             self._lists.clear()
 
-    def shown(self, last: int | None = None) -> dict[str, list[str]]:
-        """The members of each list by their hashes, in the order in which they came; `last`: of them."""
+    def shown(self) -> dict[str, list[str]]:
+        """The members of each list by their hashes, in the order in which they came."""
         with self._lock:
-            return {name: list(people)[-(last or 0) :] for name, people in self._lists.items()}
+            return {name: list(people) for name, people in self._lists.items()}
 
     def auth_check(self, request: Request) -> Reply:
         return self._refusal(request, _object(request)) or Reply(200, {"status": "ok"})
