@@ -210,6 +210,26 @@ class TestCheck:
         assert "- rokt_calendar: " in err
         assert "- rokt_calendar (SHOP): " in err
 
+    def test_connect_asks_for_no_offer_to_prove_the_way_to_offers(
+        self, ready: Shell, rokt: SandboxUnderTest
+    ) -> None:
+        ready.set(ROKT_OFFERS_URL=rokt.url, ROKT_PUB_ID="p", ROKT_SECRET="a-secret", ROKT_TAG_ID="1")
+
+        code, out, err = ready.run("check", "--connect")
+
+        assert (code, err) == (0, "")
+        assert "offers: configured\noffers: answers; neither the credential nor the tag was refused" in out
+        assert [call["status"] for call in rokt.calls("/v2/partner")] == [422]
+
+    def test_offers_that_are_refused_are_a_fault(self, ready: Shell, rokt: SandboxUnderTest) -> None:
+        ready.set(ROKT_OFFERS_URL=rokt.url, ROKT_PUB_ID="p", ROKT_SECRET="a-secret", ROKT_TAG_ID="1")
+        rokt.fault(path="/v2/partner", status=401)
+
+        code, _, err = ready.run("check", "--connect")
+
+        assert code == 1
+        assert "- offers: Rokt refused the credential: 401" in err
+
     def test_the_faults_of_database_and_upstream_are_told_together(
         self, ready: Shell, tmp_path: Path
     ) -> None:
