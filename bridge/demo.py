@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def demo() -> int:
             print(
                 f"web {local.web}, sandbox {local.sandbox}, worker beside them; SQLite in a temporary folder\n"
             )
-            are_right = [_events(local), _subscriber(local), _offer(local)]
+            are_right = [_events(local), _subscriber(local), _offer(local), _audience(local)]
     return 0 if all(are_right) else 1
 
 
@@ -196,6 +197,28 @@ def _offer(local: Local) -> bool:
         "body": {**body, "integration": SERVER_SIDE},
     }
     return _compare("Rokt", _received(local, "/v2/partner"), [select]) and answer.get("found") is True
+
+
+def _audience(local: Local) -> bool:
+    """From Braze onto a list of Rokt, and off it again before it has left."""
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    updates = [
+        {"action": "include", "emails": ["Ada@example.com", "grace@example.com"], "hash": True},
+        {"action": "exclude", "email": "ada@example.com", "hash": True},
+    ]
+    status, answer = ask("POST", f"{local.web}/v1/audiences/Gold%20members", updates, headers)
+    _hop("Braze puts two people on a list, and one of them off it", status, answer)
+    ada, grace = (sha256(f"{name}@example.com".encode()).hexdigest() for name in ("ada", "grace"))
+    body = {"accountId": "sandbox", "list": "Gold members"}
+    expected = [
+        {
+            "method": "POST",
+            "path": "/v3/import/suppression",
+            "body": {**body, "action": action, "sha256s": [one]},
+        }
+        for action, one in (("include", grace), ("exclude", ada))
+    ]
+    return _compare("Rokt", _received(local, "/v3/import"), expected)
 
 
 def _compare(who: str, received: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
