@@ -1,4 +1,7 @@
-"""POST /v2/events and /v2/bulkevents: Rokt's Event API under its own paths, answered as mParticle does."""
+"""POST /v2/events and /v2/bulkevents: Rokt's Event API under its own paths, answered as mParticle does.
+
+What names an account is for api.rokt.com, which has the first of these paths too.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from flask import Blueprint, Response, g, jsonify, request
 from bridge.errors import Answerable, InvalidPayload
 from bridge.outbox.enqueue import Accepted, Request
 from bridge.routes import event_dropin, incoming
+from bridge.routes.api_events import ACCOUNT_ID
 from bridge.routes.event_dropin import NAME, Taken
 from bridge.web import changes
 from bridge.web.api_events import take_rokts
 from bridge.web.conversion_dry_run import dry_run
-from bridge.web.conversions import check_configured, request_of
+from bridge.web.conversions import check_configured, message_of, request_of
 from bridge.web.json_body import read
 from bridge.web.outcome import is_dry_run
 from bridge.web.parts import Parts
@@ -22,7 +26,6 @@ from bridge.web.problems import of_answerable
 
 MOST_BYTES = 256_000  # of a request, as Rokt's guide says
 CALLERS_TO_MEND = (400, 413, 415, 422)  # mParticle has one status for all of them
-OLDER_API = "accountId"  # stands in the bodies of api.rokt.com, and in none of mParticle's
 
 
 def blueprint(parts: Parts) -> Blueprint:
@@ -38,7 +41,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
 def _take(parts: Parts, reads: Callable[..., list[Taken]]) -> Response:
     body, raw = read(request)
-    if isinstance(body, dict) and OLDER_API in body:
+    if isinstance(body, dict) and ACCOUNT_ID in body:
         return take_rokts(parts, body, "V2")
     check_configured(parts.settings)
     if len(raw) > MOST_BYTES:
@@ -65,7 +68,7 @@ def _requests(parts: Parts, taken: list[Taken], key: str | None) -> list[Request
             NAME,
             dict(one.batch),
             one.conversion,
-            one.batch,
+            message_of(one.conversion, one.batch),
             key=key,
             repeat=(one.conversion.identity, one.conversion.event_id, str(index), key) if key else (),
         )

@@ -21,6 +21,7 @@ EVENTS = {
     "BATCH_COUNT": "1",
 }
 ALONE = {"ROKT_CALENDAR_CLIENT_ID": "", "ROKT_CALENDAR_CLIENT_SECRET": ""}
+API = {"ROKT_ACCOUNT_ID": "1234", "ROKT_API_KEY": "rpub-1", "ROKT_API_SECRET": "a-secret-of-it"}
 HASH = hashlib.sha256(b"ada@example.com").hexdigest()
 
 
@@ -302,3 +303,51 @@ class TestShown:
         assert call["body"] == shown
         assert "ada@example.com" not in json.dumps(shown)
         assert "sku" not in shown["events"][0]["data"]["custom_attributes"]
+
+    def test_what_is_to_be_hashed_is_not_kept_as_it_is(self, bridge: Bridge) -> None:
+        answer = send(bridge, bought(hash=True))
+
+        message = bridge.message(answer.id)
+        assert message["payload"]["email"] == HASH
+        assert "ada@example.com" not in json.dumps(message)
+
+
+class TestTheOlderApi:
+    def test_the_setting_sends_conversions_there(self, start: Starter, rokt: SandboxUnderTest) -> None:
+        bridge = start(
+            sandbox=rokt,
+            ROKT_CONVERSIONS="v2",
+            ROKT_API_URL=f"{rokt.url}/api.rokt.com",
+            BATCH_COUNT="1",
+            **API,
+            **ALONE,
+        )
+
+        answer = send(bridge, bought())
+        bridge.deliver()
+
+        [call] = bridge.sent()
+        assert call["path"] == "/api.rokt.com/v2/events"
+        [event] = call["body"]["events"]
+        assert {"name": "transactionid", "value": "T-1"} in event["objectData"]
+        message = bridge.message(answer.id)
+        assert (message["destination"], message["state"]) == ("rokt_api_v2", "delivered")
+        assert send(bridge, bought(), 200).body["is_repeat"]
+
+    def test_a_dry_run_shows_that_form(self, start: Starter) -> None:
+        bridge = start(ROKT_CONVERSIONS="v2", **API, **ALONE)
+
+        assert would_leave(bridge, bought())["accountId"] == "1234"
+
+    def test_its_own_variables_are_named(self, start: Starter) -> None:
+        answer = start(ROKT_CONVERSIONS="v1", **EVENTS, ROKT_EVENTS_POD="us1", **ALONE).refuse(
+            bought(), PATH, status=501
+        )
+
+        assert answer.says("ROKT_APP_ID", "ROKT_APP_SECRET")
+
+    def test_what_it_does_not_take_is_refused_here(self, start: Starter) -> None:
+        bridge = start(ROKT_CONVERSIONS="v2", **API, **ALONE)
+
+        assert bridge.refuse(bought(attributes={"rokt.x": 1}), PATH).fields == ["attributes"]
+        assert bridge.count() == 0

@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -283,3 +284,19 @@ class TestRepeats:
             take(bridge, body, headers={"Idempotency-Key": "k-1"})
 
         assert bridge.count() == 2
+
+
+class TestTheOlderApi:
+    @pytest.mark.parametrize("path", [ONE, MANY])
+    def test_what_names_an_account_is_for_api_rokt_com(self, start: Starter, path: str) -> None:
+        bridge = start(
+            ROKT_ACCOUNT_ID="1234", ROKT_API_KEY="rpub-1", ROKT_API_SECRET="a-secret-of-it", **ALONE
+        )
+        at = datetime.now(UTC).isoformat()
+        event = {"clientEventId": "e-1", "eventType": "conversion", "eventTime": at}
+        event |= {"objectData": [{"name": "email", "value": "ada@example.com"}]}
+
+        answer = bridge.post({"accountId": "1234", "events": [event]}, path)
+
+        assert answer.status == 202, answer.body
+        assert [message["destination"] for message in said(bridge)] == ["rokt_api_v2"]
