@@ -322,9 +322,9 @@ class _Reader(Variables):
         key = self._credential("ROKT_API_KEY", "ROKT_API_SECRET")
         app = self._credential("ROKT_APP_ID", "ROKT_APP_SECRET")
         account_id = self.read("ROKT_ACCOUNT_ID", "", _account_id)
-        for name in ("ROKT_API_KEY", "ROKT_APP_ID"):
-            if self.text(name) and not self.text("ROKT_ACCOUNT_ID"):
-                self.faults.append(f"ROKT_ACCOUNT_ID is missing: {name} is set")
+        others = [name for name in ("ROKT_API_KEY", "ROKT_APP_ID") if self.text(name)]
+        if others and not self.text("ROKT_ACCOUNT_ID"):
+            self.faults.append(f"ROKT_ACCOUNT_ID is missing: {others[0]} is set")
         return RoktApiSettings(url, account_id, key, app, audience_url) if account_id else None
 
     def _credential(self, name: str, secret_name: str) -> Credential | None:
