@@ -50,7 +50,8 @@ def blueprint(parts: Parts) -> Blueprint:
     @takes.get("/v1/offers")
     def ask_by_address() -> Response:
         ours = _configured(offers)
-        query = {name: value for name, value in request.args.items() if name != "dry_run"}
+        # Of a name that stands there twice all is looked at.
+        query = {name: ",".join(request.args.getlist(name)) for name in request.args if name != "dry_run"}
         try:
             asked = read_address(
                 query, request.headers.get(TAG), ours.settings.tag_id, ours.settings.integration

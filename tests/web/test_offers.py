@@ -119,7 +119,15 @@ class TestConnectedContent:
         }
         assert call["query"] == ""
 
-    @pytest.mark.parametrize("query", ["page=p&user_id=ada%40example.com", "page=p&user_id=ada@example.com"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "page=p&user_id=ada%40example.com",
+            "page=p&user_id=ada@example.com",
+            "page=p&user_id=u&user_id=ada@example.com",
+            "page=p&email=ada",
+        ],
+    )
     def test_an_address_in_a_url_is_refused_and_told_to_post(
         self, offering: Bridge, rokt: SandboxUnderTest, query: str
     ) -> None:
@@ -241,6 +249,9 @@ class TestConnectedContent:
         )
 
         assert bridge.post(ASKED, OFFERS).body["found"] is True
+
+    def test_a_parameter_that_tells_users_apart_for_braze_is_passed_over(self, offering: Bridge) -> None:
+        assert offering.post(ASKED, f"{OFFERS}?for=5e884898").body["found"] is True
 
     def test_a_slash_at_the_end_makes_no_difference(self, offering: Bridge) -> None:
         assert offering.post(ASKED, f"{OFFERS}/").body["found"] is True
