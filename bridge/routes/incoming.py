@@ -13,9 +13,9 @@ from typing import Any
 from bridge.calendar.event import json_type
 from bridge.calendar.zones import find_zone, parse_time
 from bridge.errors import FieldError, InvalidPayload, InvalidValue, nearest
+from bridge.subscribers.facts import SUBSCRIPTION_ID as SUBSCRIPTION_ID
 
 ACCOUNT_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-SUBSCRIPTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 MOST_USER_ID = 987  # bytes; Braze's own limit of an external_id
 MOST_IDS = 1_000
 MOST_NAMED = 12  # wrong names in one answer, which a person reads

@@ -32,6 +32,7 @@ FACTS = (
 ATTRIBUTE_PREFIX = "rokt:"
 MOST_VALUE = 255  # characters; Braze leaves a profile as it is if one is longer, and answers that all is well
 SUFFIX_LENGTH = 12  # the last group of a GUID
+SUBSCRIPTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 
 _OPT_INS = ("optIn1", "optIn2")
 _OPTED = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
