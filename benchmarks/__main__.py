@@ -11,6 +11,7 @@ from benchmarks import (
     accepting,
     audiences,
     both,
+    conversions,
     databases,
     delivering,
     latency,
@@ -30,6 +31,7 @@ MEASURES = {
     "latency": latency.measure,
     "tokens": tokens.measure,
     "subscribers": subscribers.measure,
+    "conversions": conversions.measure,
     "audiences": audiences.measure,
     "offers": offers.measure,
 }

@@ -70,6 +70,12 @@ class Rokt:
         head = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         return head % len(answer) + answer
 
+    def batches(self, body: bytes) -> bytes:
+        """As mParticle answers when it takes everything. What arrived is counted in batches."""
+        self.count += 1
+        self.arrivals.append((body.count(b'"user_identities":'), time.monotonic()))
+        return ACCEPTED
+
     def tell(self) -> bytes:
         seen = {"count": self.count, "token_calls": self.token_calls, "refused": self.refused}
         body = json.dumps({**seen, "arrivals": self.arrivals}).encode()
@@ -104,7 +110,10 @@ class _Caller(asyncio.Protocol):
             return self._transport.write(rokt.tell())
         if head.startswith(b"GET "):
             return self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        answer = rokt.track(body) if head.startswith(b"POST /users/track") else rokt.take(head, body)
+        if head.startswith(b"POST /v2/"):
+            answer = rokt.batches(body)
+        else:
+            answer = rokt.track(body) if head.startswith(b"POST /users/track") else rokt.take(head, body)
         if rokt.delay:
             asyncio.get_running_loop().call_later(rokt.delay, self._transport.write, answer)
             return None
