@@ -150,9 +150,10 @@ def _request(
         repeat = digest(*told, *call.known_by, place, call.idempotency_key)
     elif call.known_by:
         repeat = digest(NAME, call.version, *call.known_by)
-    kept = {"version": call.version, "event_id": call.event.client_event_id}
+    event = call.event.body()
+    kept = {"version": call.version, "event": event} if item.get("hash") else item
     asked = changes.request_of(parts, route, kept, None, messages=(call.message,), key=key, repeat_key=repeat)
-    return replace(asked, size=size_of(call.event.body()))
+    return replace(asked, size=asked.size + size_of(event))
 
 
 def _calls(events: Sequence[ApiEvent], limits: Limits) -> Iterator[list[dict[str, Any]]]:

@@ -79,6 +79,7 @@ class TestOne:
         message = bridge.message(answer.id)
         assert (message["destination"], message["action"]) == ("rokt_api_v2", "event")
         assert (message["user_id"], message["event_id"]) == ("u-1", "e-1")
+        assert message["payload"] == event(user_id="u-1", event_id="e-1")
 
     @pytest.mark.parametrize("version", ["V2", "v1"])
     def test_it_reaches_rokt_in_the_version_that_it_names(
