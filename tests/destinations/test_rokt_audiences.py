@@ -18,9 +18,10 @@ from bridge.audiences.change import Action, changes_of
 from bridge.destinations import rokt_audiences
 from bridge.destinations.batch import Pack
 from bridge.destinations.rokt_audiences import BEHIND, NOT_YET, SAID_OTHERWISE, RoktAudiences
-from bridge.errors import CredentialRefused, NotBegun
+from bridge.errors import CredentialRefused, NotBegun, SettingsInvalid
 from bridge.message import Delivered, Divided, Message, Outcome, Rejected, Retry, Skipped, Uncertain
-from bridge.settings import BatchSettings, Credential, RoktApiSettings, Secret
+from bridge.rate import Rate
+from bridge.settings import BatchSettings, Credential, RoktApiSettings, Secret, Settings
 from bridge.turns import at_once
 
 ACCOUNT, KEY, SECRET = "1234", "rpub-0123", "rsec-very-secret"
@@ -401,3 +402,32 @@ class TestCheck:
 
         assert isinstance(found, kind)
         assert str(status) in str(found)
+
+
+class TestSettings:
+    VARIABLES = (("ROKT_ACCOUNT_ID", ACCOUNT), ("ROKT_API_KEY", KEY), ("ROKT_API_SECRET", SECRET))
+
+    def test_with_an_account_and_a_pair_of_keys_it_is_on(self) -> None:
+        settings = Settings.from_env(dict(self.VARIABLES))
+
+        assert settings.rokt_api is not None
+        assert settings.rokt_api.audience_url == "https://data.rokt.com"
+        assert settings.rates["rokt_audiences"] == Rate()
+
+    def test_an_app_of_the_older_kind_does_not_do(self) -> None:
+        variables = {"ROKT_ACCOUNT_ID": ACCOUNT, "ROKT_APP_ID": "app", "ROKT_APP_SECRET": SECRET}
+
+        assert "rokt_audiences" not in Settings.from_env(variables).rates
+
+    def test_its_address_may_be_another(self) -> None:
+        settings = Settings.from_env(
+            {**dict(self.VARIABLES), "ROKT_AUDIENCE_URL": "https://data.example.com/"}
+        )
+
+        assert settings.rokt_api is not None
+        assert settings.rokt_api.audience_url == "https://data.example.com"
+
+    @pytest.mark.parametrize("url", ["data.rokt.com", "http://data.rokt.com", "https://key@data.rokt.com"])
+    def test_an_address_that_is_none_is_a_fault(self, url: str) -> None:
+        with pytest.raises(SettingsInvalid, match="ROKT_AUDIENCE_URL"):
+            Settings.from_env({**dict(self.VARIABLES), "ROKT_AUDIENCE_URL": url})
