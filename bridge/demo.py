@@ -14,6 +14,7 @@ from typing import Any
 from bridge.calendar.engine import compile_template
 from bridge.calendar.event import CalendarEvent, parse_fields
 from bridge.calendar.templates import FOLDER
+from bridge.conversions.batches import source_message_id
 from bridge.local import KEY, KEY_NAME, WEBHOOK_KEY, Local, ask, free_port, running
 from bridge.offers.integration import SERVER_SIDE
 
@@ -116,7 +117,14 @@ def demo() -> int:
             print(
                 f"web {local.web}, sandbox {local.sandbox}, worker beside them; SQLite in a temporary folder\n"
             )
-            are_right = [_events(local), _subscriber(local), _offer(local), _audience(local)]
+            are_right = [
+                _events(local),
+                _subscriber(local),
+                _offer(local),
+                _audience(local),
+                _conversion(local),
+            ]
+            are_right.append(_api_event(local))
     return 0 if all(are_right) else 1
 
 
@@ -199,6 +207,42 @@ def _offer(local: Local) -> bool:
     return _compare("Rokt", _received(local, "/v2/partner"), [select]) and answer.get("found") is True
 
 
+def _conversion(local: Local) -> bool:
+    """From Braze to Rokt's campaigns."""
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    told = {
+        "email": "Ada@example.com",
+        "user_id": "u-1",
+        "amount": "129.95",
+        "currency": "USD",
+        "conversion_type": "purchase",
+        "confirmation_ref": "C-1",
+        "event_time": round(time.time()),
+    }
+    for what in ("a conversion", "the same once more, as it repeats after a time-out"):
+        status, answer = ask("POST", f"{local.web}/v1/conversions", told, headers)
+        _hop(f"Braze sends {what}", status, answer)
+    data = {
+        "event_name": "conversion",
+        "custom_event_type": "transaction",
+        "timestamp_unixtime_ms": told["event_time"] * 1000,
+        "source_message_id": source_message_id(str(answer.get("id"))),
+        "custom_attributes": {
+            "amount": 129.95,
+            "currency": "USD",
+            "conversiontype": "purchase",
+            "confirmationref": "C-1",
+        },
+    }
+    body = {
+        "environment": "development",
+        "user_identities": {"email": "ada@example.com", "customerid": "u-1"},
+        "events": [{"event_type": "custom_event", "data": data}],
+    }
+    received = _received(local, "/v2/events")
+    return _compare("Rokt", received, [{"method": "POST", "path": "/v2/events", "body": body}])
+
+
 def _audience(local: Local) -> bool:
     """From Braze onto a list of Rokt, and off it again before it has left."""
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
@@ -219,6 +263,20 @@ def _audience(local: Local) -> bool:
         for action, one in (("include", grace), ("exclude", ada))
     ]
     return _compare("Rokt", _received(local, "/v3/import"), expected)
+
+
+def _api_event(local: Local) -> bool:
+    """From Braze to Rokt's older API, as Tealium sends events there."""
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    event = {"event_id": "order-1001", "event_time": at, "email": "ada@example.com", "amount": "129.95"}
+    for what in ("an event for Rokt's older API", "the same once more"):
+        status, answer = ask("POST", f"{local.web}/v1/events", event, headers)
+        _hop(f"Braze sends {what}", status, answer)
+    data = [{"name": name, "value": event[name]} for name in ("email", "amount")]
+    sent = {"clientEventId": "order-1001", "eventType": "conversion", "eventTime": at, "objectData": data}
+    path, body = "/api.rokt.com/v2/events", {"accountId": "sandbox", "events": [sent]}
+    return _compare("Rokt", _received(local, path), [{"method": "POST", "path": path, "body": body}])
 
 
 def _compare(who: str, received: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
