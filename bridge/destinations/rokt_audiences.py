@@ -35,12 +35,14 @@ LEAST_SECONDS = 3.0  # that must be left for a further one
 OUR_SETTINGS = (401, 403, 404, 405)
 AT_MOST, PART = "at_most", "part"  # in a message's progress: messages of its next batch; what of it goes next
 WORDS_MOST = 300  # characters of what Rokt says
+ANSWER_MOST = 4_000  # characters of an answer that are looked at; half of them are kept
 
 SAID_OTHERWISE = "a later message says otherwise of everybody in this one"
 NOT_YET = "left for the next batch: this one took long"
 BEHIND = "goes again behind what stands before it in its list"
 
 _HASH = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{64}(?![0-9A-Za-z])")
+_ADDRESS = re.compile(r"[^\s\"<>@,;]+@[^\s\"'<>@,;:]+")  # an apostrophe may stand before the @
 
 
 class RoktAudiences:
@@ -174,8 +176,12 @@ class RoktAudiences:
         return self._redact(": ".join(word for word in words if isinstance(word, str) and word))[:WORDS_MOST]
 
     def _redact(self, text: str) -> str:
-        """A hash names a person to whoever knows the address."""
-        return _HASH.sub("[hash]", redact(self._secrets.sub("[key]", text)))
+        """A hash names a person to whoever knows the address. What is cut off might be half of one."""
+        if len(text) > ANSWER_MOST:
+            end = max(text.rfind(mark, 0, ANSWER_MOST) for mark in ' ",\n')
+            text = text[: end + 1]
+        text = _ADDRESS.sub("[email]", _HASH.sub("[hash]", self._secrets.sub("[key]", text)))
+        return redact(text)
 
     def _checked(self) -> str | UpstreamTrouble:
         try:

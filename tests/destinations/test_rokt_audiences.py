@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -303,15 +304,34 @@ class TestRefusals:
             words = f"{body} Basic cnB1Yi0wMTIzOnJzZWMtdmVyeS1zZWNyZXQ= {SECRET}"
             return http(400, json.dumps({"message": words, "errors": [{"message": words}]}).encode())
 
-        for people in ((ADA, BOB), (hashed(ADA), hashed(BOB).upper()), (ADA,)):
+        for people in ((ADA, BOB), (hashed(ADA), hashed(BOB).upper()), (ADA,), ("mary.o'brien@example.com",)):
             message = said("include", *people)
             with answering(echo) as server, to(server.url) as destination:
                 told = repr(drain(destination, message))
 
             assert "answered 400" in told
-            for personal in (ADA, BOB, hashed(ADA), hashed(BOB), SECRET, "cnB1Yi0"):
+            for personal in (ADA, BOB, hashed(ADA), hashed(BOB), "mary", SECRET, "cnB1Yi0"):
                 assert personal not in told
                 assert personal.upper() not in told
+
+    def test_half_of_a_hash_is_not_kept_either(self) -> None:
+        for start in range(70):
+            words = "x" * start + " " + " ".join(hashed(str(number)) for number in range(1_000))
+            with (
+                answering(lambda body, words=words: http(400, words.encode())) as server,
+                to(server.url) as rokt,
+            ):
+                [outcome] = send(rokt, said("include", ADA))
+
+            assert isinstance(outcome, Rejected)
+            assert not re.search("[0-9a-f]{8}", outcome.answer)
+
+    def test_an_endless_word_is_no_endless_work(self) -> None:
+        with answering(lambda body: http(400, b"x" * 60_000)) as server, to(server.url) as destination:
+            [outcome] = send(destination, said("include", ADA))
+
+        assert isinstance(outcome, Rejected)
+        assert outcome.answer == ""
 
     @pytest.mark.parametrize(
         ("body", "words"),
