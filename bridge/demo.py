@@ -210,6 +210,7 @@ def _offer(local: Local) -> bool:
 def _conversion(local: Local) -> bool:
     """From Braze to Rokt's campaigns."""
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    now = round(time.time())
     told = {
         "email": "Ada@example.com",
         "user_id": "u-1",
@@ -217,7 +218,7 @@ def _conversion(local: Local) -> bool:
         "currency": "USD",
         "conversion_type": "purchase",
         "confirmation_ref": "C-1",
-        "event_time": round(time.time()),
+        "event_time": now,
     }
     for what in ("a conversion", "the same once more, as it repeats after a time-out"):
         status, answer = ask("POST", f"{local.web}/v1/conversions", told, headers)
@@ -225,7 +226,7 @@ def _conversion(local: Local) -> bool:
     data = {
         "event_name": "conversion",
         "custom_event_type": "transaction",
-        "timestamp_unixtime_ms": told["event_time"] * 1000,
+        "timestamp_unixtime_ms": now * 1000,
         "source_message_id": source_message_id(str(answer.get("id"))),
         "custom_attributes": {
             "amount": 129.95,

@@ -109,6 +109,11 @@ class Batch:
         return {**self.user, **attributes, "events": list(events)}
 
 
+def source_message_id(message_id: str) -> str:
+    """By which a message is told from others, the same in every call of it."""
+    return str(uuid.uuid5(_MESSAGE_IDS, message_id))
+
+
 def milliseconds(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
@@ -129,6 +134,6 @@ def _whole(event: Json, message_id: str, received_at: datetime) -> dict[str, Any
     added = {
         "custom_event_type": "transaction",
         "timestamp_unixtime_ms": milliseconds(received_at),
-        "source_message_id": str(uuid.uuid5(_MESSAGE_IDS, message_id)),
+        "source_message_id": source_message_id(message_id),
     }
     return {**event, "data": {"event_name": data["event_name"], **added, **data}}
