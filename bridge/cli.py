@@ -128,6 +128,13 @@ def _parser() -> argparse.ArgumentParser:
 SUBSCRIBER_FILTERS = ("user_id", "subscription_id", "state", "cursor")
 IMPORTED_AT_ONCE = 500  # subscriptions of one transaction
 FAULTS_SHOWN = 20
+FATES_TOLD = {  # of a subscription that is imported: what a person has to look at
+    "of_another_user": "a subscription of this user is another user's here; what Braze holds of it is noted",
+    "of_a_second_choice": (
+        "a subscription of this user belongs here to the profile of an e-mail address or of an alias; "
+        "it is left as it is"
+    ),
+}
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -380,43 +387,52 @@ def _import(database: Any, file: TextIO) -> int:
     tally: Counter[str] = Counter()
     for piece in _exported(file, tally):
         with database.write() as connection:
-            keys = {key_of_subscription(one.given_id) for one in piece}
+            keys = {key_of_subscription(one.given_id) for _, one in piece}
             now = lock_keys(connection, [key_of("subscription", key) for key in keys])
-            tally["imported"] += import_known(connection, piece, now)
+            fates = import_known(connection, [one for _, one in piece], now)
+        tally.update(fates)
+        told = {(line, fate) for (line, _), fate in zip(piece, fates, strict=True) if fate in FATES_TOLD}
+        for line, fate in sorted(told):
+            _tell(tally, line, FATES_TOLD[fate])
     if (untold := tally["wrong"] - FAULTS_SHOWN) > 0:
         print(f"… and {untold:,} more.", file=sys.stderr)
+    known = tally["found"] - tally["imported"]
     print(
         f"{tally['users']:,} users read: {tally['subscribed']:,} with subscriptions, {tally['wrong']:,} wrong.\n"
-        f"{tally['found']:,} subscriptions found: {tally['imported']:,} imported, "
-        f"{tally['found'] - tally['imported']:,} known before."
+        f"{tally['found']:,} subscriptions found: {tally['imported']:,} imported, {known:,} known before, "
+        f"{tally['filled']:,} of them with what Braze holds of them."
     )
     return 1 if tally["wrong"] else 0
 
 
-def _exported(file: TextIO, tally: Counter[str]) -> Iterator[list[Any]]:
-    """The subscriptions of an export in pieces; what is wrong is told and counted."""
+def _exported(file: TextIO, tally: Counter[str]) -> Iterator[list[tuple[int, Any]]]:
+    """The subscriptions of an export with their lines, in pieces; what is wrong is told and counted."""
     from bridge.subscribers.export import pair, read_user
     from bridge.subscribers.export_file import records
 
-    piece: list[Any] = []
+    piece: list[tuple[int, Any]] = []
     for line, record in records(file):
         tally["users"] += 1
         try:
             user = read_user(record)
             found = pair(user) if user else []
         except InvalidValue as wrong:
-            tally["wrong"] += 1
-            if tally["wrong"] <= FAULTS_SHOWN:
-                print(f"Line {line}: {wrong}", file=sys.stderr)
+            _tell(tally, line, str(wrong))
             continue
         tally["subscribed"] += bool(found)
         tally["found"] += len(found)
-        piece += found
+        piece += [(line, one) for one in found]
         if len(piece) >= IMPORTED_AT_ONCE:
             yield piece
             piece = []
     if piece:
         yield piece
+
+
+def _tell(tally: Counter[str], line: int, wrong: str) -> None:
+    tally["wrong"] += 1
+    if tally["wrong"] <= FAULTS_SHOWN:
+        print(f"Line {line}: {wrong}", file=sys.stderr)
 
 
 def _list_subscribers(given: argparse.Namespace) -> int:

@@ -517,7 +517,7 @@ class TestSubscribers:
             0,
             (
                 "4 users read: 3 with subscriptions, 0 wrong.\n"
-                "3 subscriptions found: 3 imported, 0 known before.\n"
+                "3 subscriptions found: 3 imported, 0 known before, 0 of them with what Braze holds of them.\n"
             ),
             "",
         )
@@ -525,7 +525,7 @@ class TestSubscribers:
             0,
             (
                 "5 users read: 4 with subscriptions, 0 wrong.\n"
-                "4 subscriptions found: 1 imported, 3 known before.\n"
+                "4 subscriptions found: 1 imported, 3 known before, 0 of them with what Braze holds of them.\n"
             ),
             "",
         )
@@ -543,6 +543,50 @@ class TestSubscribers:
             *(f"Line {number}: this is not JSON" for number in range(2, 22)),
             "… and 2 more.",
         ]
+
+    def test_what_is_another_users_here_is_told_with_its_line_and_nothing_personal(
+        self, known: Shell, tmp_path: Path
+    ) -> None:
+        same = [self.user(1), self.user(1) | {"external_id": "u-2"}, self.user(3)]
+        (tmp_path / "export").write_text("\n".join(map(json.dumps, same)))
+
+        assert known.run("subscribers", "import", str(tmp_path / "export")) == (
+            1,
+            (
+                "3 users read: 3 with subscriptions, 1 wrong.\n"
+                "3 subscriptions found: 2 imported, 1 known before, 0 of them with what Braze holds of them.\n"
+            ),
+            "Line 2: a subscription of this user is another user's here; what Braze holds of it is noted\n",
+        )
+
+    def test_what_webhooks_told_before_the_import_goes_out_without_rokts_old_values(
+        self, known: Shell, start: Starter, rokt: SandboxUnderTest, tmp_path: Path
+    ) -> None:
+        variables = {
+            "BRAZE_REST_URL": rokt.url,
+            "BRAZE_API_KEY": "a-braze-key",
+            "ROKT_WEBHOOK_SECRET": "a-secret-of-rokts-webhook",
+            "ROKT_CALENDAR_CLIENT_ID": "",
+            "ROKT_CALENDAR_CLIENT_SECRET": "",
+        }
+        of_rokt = {"rokt:subscription_id": ["s-1"], "rokt:calendar_code": [f"c/{self.SUFFIX}"]}
+        key = {"Authorization": "Bearer a-braze-key"}
+        rokt.ask("POST", "/users/track", {"attributes": [{"external_id": "u-1", **of_rokt}]}, key)
+        details = {"calendarSubscriptionId": "s-1", "calendarCode": "c", "subscriberId": "u-1"}
+        body = {"eventId": "1", "eventType": "Subscribe", "eventDetails": details}
+        quiet = start(sandbox=rokt, **variables, BRAZE_SYNC="off")
+        assert quiet.post(body, "/v1/rokt/webhooks/a-secret-of-rokts-webhook").body["state"] == "skipped"
+
+        (tmp_path / "export").write_text(json.dumps({"external_id": "u-1", **of_rokt}))
+        code, out, _ = known.run("subscribers", "import", str(tmp_path / "export"))
+        bridge = start(sandbox=rokt, **variables)
+        [message] = known.json("messages", "list", "--reason", "BRAZE_SYNC is off")["messages"]
+        known.json("messages", "replay", message["id"], "--force")
+        bridge.deliver()
+
+        assert (code, "0 imported, 1 known before, 1 of them with what Braze holds" in out) == (0, True)
+        [profile] = rokt.sandbox.braze.profiles.shown()
+        assert profile["attributes"] == {"rokt:subscription_id": ["s-1"], "rokt:calendar_code": ["c/1"]}
 
     def test_what_rokt_wrote_into_braze_is_changed_and_taken_away_from_here_on(
         self, known: Shell, start: Starter, rokt: SandboxUnderTest, tmp_path: Path

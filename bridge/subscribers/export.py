@@ -9,10 +9,18 @@ from typing import Any
 
 from bridge.errors import InvalidValue
 from bridge.message import Json
-from bridge.subscribers.facts import ATTRIBUTE_PREFIX, FACTS, key_of_subscription, read_fact, suffix_of
+from bridge.subscribers.facts import (
+    ATTRIBUTE_PREFIX,
+    FACTS,
+    SUBSCRIPTION_ID,
+    key_of_subscription,
+    read_fact,
+    suffix_of,
+)
 from bridge.subscribers.identity import usable
 
 USER_IDS = ("external_id", "user_id")
+EXAMPLE = "06423672-b6ba-4536-aa36-70788a7a0a36"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what a database cannot hold
 _OTHERS = tuple(name for name in FACTS if name != "subscription_id")  # the account's code comes first
 
@@ -92,6 +100,9 @@ def _ids(texts: Texts) -> dict[str, list[str]]:
             is_blank = read_fact("subscription_id", text) is None
         except InvalidValue as wrong:
             raise InvalidValue(f"{ATTRIBUTE_PREFIX}subscription_id: {wrong}") from wrong
+        if not is_blank and not SUBSCRIPTION_ID.fullmatch(text.strip()):
+            # Nothing else takes it: no webhook could ever change it.
+            raise InvalidValue(f"{ATTRIBUTE_PREFIX}subscription_id: one of them is none such as {EXAMPLE}")
         if not is_blank:
             found.setdefault(key_of_subscription(text), []).append(text)
     return found

@@ -16,6 +16,7 @@ from bridge.subscribers.facts import ATTRIBUTE_PREFIX
 
 CHUNK = 65_536  # characters
 LONGEST = 16_000_000  # characters of one user in an array
+OTHER_MARKS = {";": '";"', "\t": "tabs", "|": '"|"'}  # that a spreadsheet writes between cells
 
 _BETWEEN = re.compile(r"[\s,]*")
 
@@ -71,8 +72,12 @@ def _array(start: str, file: TextIO) -> Iterator[Numbered]:
         at = end
 
 
-def _csv(lines: Iterable[str]) -> Iterator[Numbered]:
-    rows = csv.reader(lines, strict=True)
+def _csv(lines: Iterator[str]) -> Iterator[Numbered]:
+    first = next(lines, "")
+    if shown := _other_mark(first):
+        yield 1, InvalidValue(f"its cells are separated by {shown}, and have to be by commas")
+        return
+    rows = csv.reader(chain([first] if first else [], lines), strict=True)
     header: list[str] | None = None
     number = 1
     while True:
@@ -91,6 +96,16 @@ def _csv(lines: Iterable[str]) -> Iterator[Numbered]:
             yield number, wrong
             if header is None:
                 return
+
+
+def _other_mark(header: str) -> str | None:
+    if _has_user_ids(header.split(",")):
+        return None
+    return next((shown for mark, shown in OTHER_MARKS.items() if _has_user_ids(header.split(mark))), None)
+
+
+def _has_user_ids(cells: Iterable[str]) -> bool:
+    return any(cell.strip(' "\r\n') in USER_IDS for cell in cells)
 
 
 def _header(row: list[str]) -> list[str]:

@@ -72,6 +72,9 @@ class TestPairing:
             ([ID], ["brazetest"], "rokt:account_code: a value does not end in / and a suffix"),
             ([ID], ["brazetest/"], "rokt:account_code: a value does not end in / and a suffix"),
             (["x" * 256], [], "rokt:subscription_id: it has 256 characters"),
+            (["x" * 129], [], "rokt:subscription_id: one of them is none such as 06423672-"),
+            ([f"{{{ID}}}"], [], "rokt:subscription_id: one of them is none such as 06423672-"),
+            ([ID, "a b"], [], "rokt:subscription_id: one of them is none such as 06423672-"),
         ],
     )
     def test_what_cannot_be_told_is_refused(self, ids: list[str], codes: list[str], words: str) -> None:
@@ -286,6 +289,12 @@ class TestCsv:
             ("name,rokt:tags\nu-1,a/x\n", "neither JSON nor CSV with a column external_id or user_id"),
             ("external_id,tags\nu-1,a/x\n", "no column whose name begins with rokt:"),
             ("hello\n", "neither JSON nor CSV"),
+            (
+                '"external_id";"rokt:tags"\n"u-1";"a/x"\n',
+                'cells are separated by ";", and have to be by commas',
+            ),
+            ("user_id\trokt:tags\nu-1\ta/x\n", "cells are separated by tabs"),
+            ("rokt:tags|external_id\na/x|u-1\n", 'cells are separated by "|"'),
         ],
     )
     def test_a_file_of_another_kind_is_told_once(self, text: str, words: str) -> None:
