@@ -33,21 +33,39 @@ def measure(names: Sequence[str], extent: Extent) -> tuple[list[Row], list[Table
 
 
 def _soon(name: str, extent: Extent) -> list[Row]:
-    seconds = extent.seconds * extent.rounds
-    with databases.fresh(name) as url, _rokt("--delay", str(ROKT_TAKES)) as rokt, _web(url, rokt) as web:
-        client = _client(web, lambda _number: _request(0))
-        client.as_fast_as_answered(count=1)
-        kept = client.at_rate(KEPT_RATE, seconds).percentile(0.99) * 1000
-        new = _client(web, _request, first=1)
-        new.at_rate(NEW_RATE, extent.warm_up)
-        cold = new.at_rate(NEW_RATE, seconds).percentile(0.99) * 1000
-        own = Client(rokt.port, _request, good=(b"200",))
-        its = own.at_rate(NEW_RATE, seconds).percentile(0.99) * 1000
+    kept, bare, cold, its = [], [], [], []
+    with (
+        databases.fresh(name) as url,
+        _rokt("--delay", str(ROKT_TAKES)) as rokt,
+        _web(url, rokt) as web,
+        processes.bare_web(processes.for_web(url)) as bare_web,
+    ):
+        clients = {
+            KEPT_RATE: (
+                _client(web, lambda _number: _request(0)),
+                kept,
+                Client(bare_web.port, webhook),
+                bare,
+            ),
+            NEW_RATE: (_client(web, _request, first=1), cold, _client(rokt, _request), its),
+        }
+        for rate, (client, _, other, _) in clients.items():
+            for one in (client, other):
+                one.at_rate(rate, extent.warm_up)
+        for _ in range(extent.rounds):
+            for rate, (client, ours, other, theirs) in clients.items():
+                for one, found in ((client, ours), (other, theirs)):
+                    found.append(one.at_rate(rate, extent.seconds).percentile(0.99) * 1000)
+    return _soon_rows(name, *(statistics.median(found) for found in (kept, bare, cold, its)))
+
+
+def _soon_rows(name: str, kept: float, bare: float, cold: float, its: float) -> list[Row]:
     return [
         Row(
             f"an offer that is kept, p99 at {KEPT_RATE:.0f}/s",
             name,
             f"{kept:.1f} ms",
+            f"bare Flask {bare:.1f} ms",
             goal=f"< {KEPT_P99:.0f} ms",
             is_good=kept < KEPT_P99,
         ),
