@@ -39,7 +39,7 @@ curl -i {web}/v1/rokt/webhooks/{key} \\
   -H 'Content-Type: application/json' \\
   -d '{{"eventId": "subscribe-'$(date +%s)'", "eventType": "Subscribe",
        "eventDetails": {{"accountCode": "brazetest", "subscription": {{
-         "calendarSubscriptionId": "06423672-b6ba-4536-aa36-f5733866ade2",
+         "calendarSubscriptionId": "06423672-b6ba-4536-aa36-ad'$(date +%s)'",
          "calendarCode": "test-calendar-1", "calendarTitle": "Test Calendar 1",
          "subscriptionMethod": "Webcal", "subscriberId": "u-1"}}}}}}'
 """

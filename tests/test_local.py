@@ -13,6 +13,7 @@ from bridge import demo
 from bridge.local import KEY, WEBHOOK_KEY, Local, _welcome
 from bridge.routes import rokt_webhooks
 from bridge.settings import webhook_secrets
+from bridge.subscribers.facts import SUFFIX_LENGTH, suffix_of
 
 ROOT = Path(__file__).parents[1]
 WELCOME = _welcome(Local("http://127.0.0.1:8000", "http://127.0.0.1:8001", {}))
@@ -23,8 +24,8 @@ def curls() -> list[str]:
     return re.findall(r"^curl .*(?:\\\n.*|\n +.*)*", WELCOME, re.M)
 
 
-def body(curl: str) -> Any:
-    return json.loads(re.search(r"-d '(.*)'$", curl, re.S)[1].replace("'$(date +%s)'", "7"))  # type: ignore[index]
+def body(curl: str, now: str = "7") -> Any:
+    return json.loads(re.search(r"-d '(.*)'$", curl, re.S)[1].replace("'$(date +%s)'", now))  # type: ignore[index]
 
 
 def test_the_welcome_shows_what_can_be_pasted() -> None:
@@ -56,6 +57,18 @@ def test_what_plays_rokt_is_a_subscriber_with_an_identity() -> None:
         "u-1",
         "brazetest",
     )
+
+
+def test_what_is_pasted_a_second_time_is_no_repeat() -> None:
+    """The sandbox forgets when it stops, the bridge does not: what was told before is not told again."""
+    first, second = (body(curls()[2], now) for now in ("1700000007", "1700000008"))
+
+    assert first["eventId"] != second["eventId"]
+    one, other = (rokt_webhooks.read(told).change for told in (first, second))
+    assert one is not None
+    assert other is not None
+    assert one.subscription_id != other.subscription_id
+    assert {len(suffix_of(told.subscription_id)) for told in (one, other)} == {SUFFIX_LENGTH}
 
 
 def test_the_demo_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
