@@ -82,13 +82,14 @@ def _soon_rows(name: str, kept: float, bare: float, cold: float, its: float) -> 
 
 def _hanging(name: str, extent: Extent) -> list[Row]:
     calm, meanwhile, slowest = [], [], []
+    seconds = extent.seconds * 2
     for _ in range(extent.rounds):
         # A process of its own for each: once Rokt has hung it is left alone for a while.
         with databases.fresh(name) as url, _rokt("--hangs") as rokt, _web(url, rokt) as web:
             client = Client(web.port, webhook)
-            calm.append(client.as_fast_as_answered(seconds=extent.seconds, warm_up=extent.warm_up).rate)
+            calm.append(client.as_fast_as_answered(seconds=seconds, warm_up=extent.warm_up).rate)
             with _at_once(web) as load:
-                meanwhile.append(client.as_fast_as_answered(seconds=extent.seconds, warm_up=0.0).rate)
+                meanwhile.append(client.as_fast_as_answered(seconds=seconds, warm_up=0.0).rate)
             slowest.append(max(load.latencies))
     worst = max(slowest)
     return [

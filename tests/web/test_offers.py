@@ -18,6 +18,7 @@ from benchmarks import processes
 from benchmarks.client import Client
 from bridge.offers.codes import CODES
 from bridge.offers.integration import SERVER_SIDE
+from bridge.offers.rest import TIMEOUTS
 from bridge.sandbox.rokt_offers_samples import SAMPLE
 
 OFFERS, DROP_IN = "/v1/offers", "/v2/partner/experiences"
@@ -440,8 +441,9 @@ class TestGreenlets:
             load = client.as_fast_as_answered(count=500)
 
             assert load.answers == 500
-            assert time.monotonic() - began < 10.0, "not one after the other"
-            assert server.connections <= bridge.offers.MOST_WAITING
+            assert time.monotonic() - began < 20.0, "not one after the other"
+            # A place that the first timeouts left may be taken once more before Rokt is left alone.
+            assert server.connections <= bridge.offers.MOST_WAITING + TIMEOUTS
 
     def test_one_call_answers_all_who_ask_for_the_same(
         self, database_url: str, rokt: SandboxUnderTest
