@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from factories import a_call, accept
-from outbox.steps import eventually
+from outbox.steps import Outbox, eventually, ids
 from servers import Received, SandboxUnderTest, always, http, once, running_sandbox, scripted_server
 from sqlalchemy.engine import Connection
 from test_worker import running
@@ -23,7 +24,7 @@ from bridge.database import Database, clock
 from bridge.destinations.batch import Pack
 from bridge.destinations.rokt_events import SLOWED_FOR, Brake, RoktEvents
 from bridge.message import UNSURE, Delivered, Message, NewMessage, State, Uncertain, Undecided
-from bridge.outbox import settle, states
+from bridge.outbox import claim, settle, states
 from bridge.outbox.tables import bodies, messages
 from bridge.rate import Rate
 from bridge.routes.conversions import message_of
@@ -46,7 +47,7 @@ def stored(conversion: Conversion, **fields: Any) -> Message:
 
 
 def new(conversion: Conversion) -> NewMessage:
-    return message_of(conversion, batch_of(conversion), str(id(conversion)))
+    return message_of(conversion, batch_of(conversion), uuid.uuid4().hex)
 
 
 @contextmanager
@@ -367,3 +368,46 @@ class TestTheWorker:
         assert sorted(arrived, key=int) == [str(n) for n in range(10)]
         alone = [call for call in sandbox.calls("/v2/events") if call["status"] == 400]
         assert [_amount(call["body"]["events"][0]) for call in alone] == ["4"]
+
+    def test_what_a_killed_worker_may_have_sent_waits_for_a_person_and_goes_when_that_says_so(
+        self, database: Database, sandbox: SandboxUnderTest
+    ) -> None:
+        outbox = Outbox(database)
+        with database.read() as connection:
+            now = clock(connection)
+        long_ago = now - timedelta(minutes=1)
+        made = [bought(0, ref=None, attributes={"amount": 1}), bought(1, attributes={"amount": 2})]
+        accepted = outbox.accept(*map(new, made), now=long_ago)
+        outbox.beat("killed", long_ago)
+        with database.write() as connection:
+            claim.claim(connection, "killed", "rokt_events", 10, long_ago)
+        outbox.take_over(now)
+
+        calls, ended = drained(database, sandbox, [])
+
+        assert ended == {"1": "uncertain", "2": "delivered"}
+        assert _amounts(calls) == ["2"]
+        [unsure, _] = ids(accepted)
+        assert len([one for one in outbox.attempts() if one.seq == outbox.message(unsure).seq]) == 1
+
+        outbox.replay(unsure, now=now)
+        calls, ended = drained(database, sandbox, [])
+
+        assert ended == {"1": "delivered", "2": "delivered"}
+        assert sorted(_amounts(calls)) == ["1", "2"]
+
+    def test_an_uncertain_one_holds_up_nobody_and_is_not_overtaken(
+        self, database: Database, sandbox: SandboxUnderTest
+    ) -> None:
+        outbox = Outbox(database)
+        sandbox.fault(path="/v2/", times=1, drop="before")
+        with database.read() as connection:
+            now = clock(connection)
+        first, second = (bought(0, ref=None, attributes={"amount": n}) for n in (1, 2))
+
+        drained(database, sandbox, [first])
+        _, ended = drained(database, sandbox, [second])
+
+        assert ended == {"1": "uncertain", "2": "delivered"}
+        [unsure] = [row.id for row in outbox.rows(sa.select(messages)) if row.state == "uncertain"]
+        assert outbox.replay(unsure, now=now) == State.ACCEPTED
