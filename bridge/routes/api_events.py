@@ -139,7 +139,7 @@ def read(
         version,
         conversion.user_id,
         conversion.identity,
-        (event_type, event_id) if event_id else known_by,
+        ("event", event_type, event_id) if event_id else known_by,
         bool(event_id),
         key or None,
         is_test(key, header_key, dispatch_id),

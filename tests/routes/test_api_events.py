@@ -236,7 +236,7 @@ class TestRepeats:
     def test_an_event_that_was_named_is_known_by_its_name(self) -> None:
         call = taken(event(confirmation_ref="C-1"))
 
-        assert (call.known_by, call.is_named) == (("conversion", "e-1"), True)
+        assert (call.known_by, call.is_named) == (("event", "conversion", "e-1"), True)
 
     def test_a_conversion_without_a_name_is_known_as_conversions_are(self) -> None:
         assert taken(event(event_id=..., confirmation_ref="C-1")).known_by == ("ref", "C-1")

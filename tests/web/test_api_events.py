@@ -187,6 +187,31 @@ class TestMany:
         [call] = rokt.calls(f"{HOST}/v1/events")
         assert len(call["body"]["events"]) == 100
 
+    def test_a_call_that_rokt_refuses_goes_again_in_halves(
+        self, start_on_both: Starter, rokt: SandboxUnderTest
+    ) -> None:
+        bridge = start_on_both(sandbox=rokt, ROKT_API_URL=rokt.url + HOST, **APP, **ALONE)
+        error = {"data": [{"code": "RequestValidationError", "message": "one of them"}]}
+        rokt.fault(path=f"{HOST}/v1", times=1, status=400, body=error)
+        send(bridge, {"events": [event(event_id=f"e-{n}") for n in range(100)]})
+        bridge.deliver()
+
+        calls = rokt.calls(f"{HOST}/v1/events")
+        assert [len(call["body"]["events"]) for call in calls] == [100, 50, 50]
+        assert {one["clientEventId"] for one in taken(rokt)} == {f"e-{n}" for n in range(100)}
+
+    def test_what_rokt_may_have_taken_is_sent_again_and_stands_there_once(
+        self, walked: Bridge, rokt: SandboxUnderTest
+    ) -> None:
+        rokt.fault(path=f"{HOST}/v1/events", times=1, drop="after")
+        told = send(walked, [event(event_id="e-1"), event(event_id="e-2")]).body["results"]
+        walked.deliver()
+
+        messages = [walked.message(one["id"]) for one in told]
+        assert [one["state"] for one in messages] == ["delivered", "delivered"]
+        assert all(one["was_uncertain"] for one in messages)
+        assert [one["clientEventId"] for one in taken(rokt)] == ["e-1", "e-2"]
+
     def test_a_list_without_a_good_one_is_refused(self, bridge: Bridge) -> None:
         answer = bridge.refuse({"events": [event(email="x"), 7]}, PATH)
 
