@@ -1,4 +1,4 @@
-"""The web process with production's logs: a stand-in's plain HTTP needs development, whose logs for people cost more."""
+"""The web process with production's logs: a stand-in's plain HTTP needs development, whose logs cost more."""
 
 from __future__ import annotations
 
