@@ -80,25 +80,43 @@ def test_in_the_end_every_list_holds_whom_it_should(
     rokt = destination(sandbox.url, count=10, age=timedelta(milliseconds=20))
     expected: dict[str, set[str]] = {"VIP": set(), "other": set()}
 
+    # All are accepted first: a refusal of one message alone would be its own.
+    for _ in range(CHANGES):
+        people = [f"u{number}@example.com" for number in chance.sample(range(PEOPLE), chance.randint(2, 3))]
+        hashes = {hashlib.sha256(one.encode()).hexdigest() for one in people}
+        list_name, action = chance.choice(("VIP", "other")), chance.choice(("include", "exclude"))
+        asked(
+            inbox,
+            {"list": list_name, "action": action, "emails": people, "hash": chance.random() < 0.5},
+        )
+        its = expected[list_name]
+        expected[list_name] = its | hashes if action == "include" else its - hashes
     with running(database, [rokt]):
-        for _ in range(CHANGES):
-            people = [
-                f"u{number}@example.com" for number in chance.sample(range(PEOPLE), chance.randint(1, 3))
-            ]
-            hashes = {hashlib.sha256(one.encode()).hexdigest() for one in people}
-            list_name, action = chance.choice(("VIP", "other")), chance.choice(("include", "exclude"))
-            asked(
-                inbox,
-                {"list": list_name, "action": action, "emails": people, "hash": chance.random() < 0.5},
-            )
-            its = expected[list_name]
-            expected[list_name] = its | hashes if action == "include" else its - hashes
         ended = eventually(lambda: all_ended(database), 30)
     inbox.close()
 
     assert sandbox.ask("GET", "/sandbox/faults") == (200, [])
     assert set(ended) <= {State.DELIVERED, State.SKIPPED}
     assert {name: set(its) for name, its in sandbox.sandbox.audiences.shown().items()} == expected
+
+
+def test_what_was_refused_is_not_overtaken_by_what_stood_behind_it(
+    database: Database, sandbox: SandboxUnderTest
+) -> None:
+    sandbox.fault(path=PATH, times=1, status=400)
+    inbox = Inbox(database)
+    asked(inbox, {"action": "include", "emails": ["ada@example.com", "eve@example.com"]})
+    asked(inbox, {"action": "exclude", "email": "bob@example.com"})
+    asked(inbox, {"action": "include", "email": "grace@example.com"})
+    rokt = destination(sandbox.url, age=timedelta(milliseconds=20))
+
+    with running(database, [rokt]):
+        ended = eventually(lambda: all_ended(database), 30)
+    inbox.close()
+
+    assert ended == [State.DELIVERED] * 3
+    [members] = sandbox.sandbox.audiences.shown().values()
+    assert len(members) == 3
 
 
 def test_a_large_list_goes_in_few_calls_in_its_order(database: Database, sandbox: SandboxUnderTest) -> None:
