@@ -105,18 +105,18 @@ def test_what_was_refused_is_not_overtaken_by_what_stood_behind_it(
 ) -> None:
     sandbox.fault(path=PATH, times=1, status=400)
     inbox = Inbox(database)
+    asked(inbox, {"action": "include", "email": "bob@example.com"})
     asked(inbox, {"action": "include", "emails": ["ada@example.com", "eve@example.com"]})
     asked(inbox, {"action": "exclude", "email": "bob@example.com"})
-    asked(inbox, {"action": "include", "email": "grace@example.com"})
     rokt = destination(sandbox.url, age=timedelta(milliseconds=20))
 
     with running(database, [rokt]):
         ended = eventually(lambda: all_ended(database), 30)
     inbox.close()
 
-    assert ended == [State.DELIVERED] * 3
+    assert sorted(ended) == [State.DELIVERED, State.DELIVERED, State.SKIPPED]
     [members] = sandbox.sandbox.audiences.shown().values()
-    assert len(members) == 3
+    assert len(members) == 2
 
 
 def test_a_large_list_goes_in_few_calls_in_its_order(database: Database, sandbox: SandboxUnderTest) -> None:
