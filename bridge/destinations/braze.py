@@ -19,7 +19,7 @@ from bridge.destinations.outcomes import of_trouble, redact
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.ledger.braze_doubts import doubt, unsure_of
 from bridge.ledger.braze_shared import certain_of
-from bridge.ledger.subscribers import Place, forget_old, held, subscriptions_of, values_held, write_held
+from bridge.ledger.subscribers import Place, forget_old, fullest, held, subscriptions_of, write_held
 from bridge.message import Message, Outcome, Skipped, State
 from bridge.settings import BatchSettings, BrazeSettings
 from bridge.subscribers.subscription import Subscription
@@ -33,7 +33,7 @@ TRACK = "/users/track"
 IN_FLIGHT = 8  # calls of one worker at once
 ALREADY_SO = "Braze holds this already"
 NOBODY = "it names no profile of Braze"
-ARRAYS_NEARLY_FULL = 450  # subscriptions of a profile: of 500 values Braze drops the oldest
+ARRAYS_NEARLY_FULL = 450  # values of one array: beyond 500 Braze drops the oldest
 ONCE_MORE = "once_more"  # in a message's progress: it was delivered, and goes for its attributes alone
 
 log = structlog.get_logger()
@@ -119,9 +119,9 @@ class Braze:
             if any(row.sent and row.held.certain for row in its_rows):
                 grown[user.identifier] = done[user.positions[0]][0].id
         write_held(connection, rows, now)
-        for identifier, count in values_held(connection, grown).items():
+        for identifier, count in fullest(connection, grown).items():
             if count >= ARRAYS_NEARLY_FULL:
-                log.warning("braze.arrays_nearly_full", message=grown[identifier], subscriptions=count)
+                log.warning("braze.arrays_nearly_full", message=grown[identifier], values=count)
 
     def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, Sync | None]]) -> None:
         """A late call may have arrived after a newer one."""

@@ -20,6 +20,7 @@ from bridge.ledger.subscribers import subscriptions_of
 from bridge.message import Delivered, Json, Message, Outcome, Rejected, Retry, Skipped, Uncertain
 from bridge.subscribers.change import LookedUp
 from bridge.subscribers.names import Told, facts_of
+from bridge.subscribers.subscription import Subscription
 from bridge.upstream import Answer, Upstream
 
 ACTION = "look_up"
@@ -43,8 +44,12 @@ class Asked:
 
 def standings(connection: Connection, messages: Sequence[Message]) -> list[Asked]:
     known = subscriptions_of(connection, {message.request["subscription_id"] for message in messages})
-    found = (known.get(message.request["subscription_id"]) for message in messages)
-    return [Asked(one is not None and one.is_looked_up) for one in found]
+    return [Asked(_was_asked(known.get(m.request["subscription_id"]), m.request)) for m in messages]
+
+
+def _was_asked(known: Subscription | None, request: Json) -> bool:
+    """What is asked beside its change counts as asked from then on."""
+    return known is not None and known.is_looked_up and not request.get("is_beside")
 
 
 def nowhere(_found: LookedUp, _told: Json, _message: Message) -> None:
@@ -95,6 +100,7 @@ def _goes_on(message: Message, accept: Accept, outcome: Outcome, told: Told | No
         subscriber_id=told.subscriber_id,
         email=told.email,
         at=message.received_at,
+        is_active=told.is_active,
     )
     said = {"subscription_id": request["given_id"], "facts": dict(told.facts)}
     if told.subscriber_id is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
@@ -24,6 +25,7 @@ from bridge.subscribers.sync import EMPTY, Held
 Place = tuple[str, str]  # identifier of a Braze profile, key of a subscription
 
 BRAZE, ROKT_CALENDAR = "braze", "rokt_calendar"
+SYNC_OFF = "BRAZE_SYNC is off"
 STATES = ("active", "inactive", "unidentified")
 MOST_FORGOTTEN = 500  # at once: tens of milliseconds, for which all who write to SQLite wait
 
@@ -39,10 +41,8 @@ _ONE_HELD = (
     .limit(1)
     .scalar_subquery()
 )
-_COUNT_HELD = (
-    sa.select(braze_held.c.identifier, sa.func.count())
-    .where(among(braze_held.c.identifier, "identifiers"), _HOLDS)
-    .group_by(braze_held.c.identifier)
+_ALL_HELD = sa.select(braze_held.c.identifier, braze_held.c.certain).where(
+    among(braze_held.c.identifier, "identifiers"), braze_held.c.certain != {}
 )
 _FORGET = sa.delete(subscriptions).where(among(subscriptions.c.key, "keys"))
 _FORGET_HELD = (
@@ -92,14 +92,16 @@ class Loaded:
         before = self._known.get(key_of_subscription(change.subscription_id))
         if isinstance(change, LookedUp):
             after = looked_up(before, change, now).identified(self._ledger.rule)
-            message = self._to_braze(after, change.action, change.event, change.at)
+            event = change.event or self._late_event(before, after, change.action)
+            event = None if event == "subscribe" and change.is_active is False else event
+            made = [self._to_braze(after, change.action, event, change.at)]
         else:
-            after, message = self._told(before, change, now)
+            after, made = self._told(before, change, now)
         self._known[after.key] = self._changed[after.key] = after
-        if before is None or before.identifier in (None, after.identifier) or not self._ledger.syncs:
-            return (message,)
-        # The profile that it leaves has a line of its own, and is told of nothing but that.
-        return _about(before, "update", None, before.identifier), message
+        if before is not None and before.identifier not in (None, after.identifier):
+            # The profile that it leaves has a line of its own, and is told of nothing but that.
+            made.insert(0, self._sent(_about(before, "update", None, before.identifier)))
+        return tuple(made)
 
     def write(self, connection: Connection, now: datetime) -> None:
         """Write what was changed."""
@@ -107,16 +109,26 @@ class Loaded:
 
     def _told(
         self, before: Subscription | None, change: SubscriberChange, now: datetime
-    ) -> tuple[Subscription, NewMessage]:
+    ) -> tuple[Subscription, list[NewMessage]]:
         after = told(before, change, now)
         event = self._event(before, change.action)
         lacks = not after.is_looked_up and not all(after.knows(name) for name in change.left_out)
-        if self._ledger.looks_up and (lacks or after.lookups):
-            # Rokt may know the subscriber's id: a second choice now would have to be taken back then.
-            after = after.identified(self._ledger.rule, may_fall_back=after.is_looked_up)
-            return replace(after, lookups=after.lookups + 1), _look_up(after, change, event)
+        # Rokt may know the subscriber's id: a second choice now would have to be taken back then.
+        by_name = after.identified(self._ledger.rule, may_fall_back=False)
+        if self._ledger.looks_up and (after.lookups or (lacks and by_name.identifier is None)):
+            waiting = replace(
+                after.identified(self._ledger.rule, may_fall_back=after.is_looked_up),
+                lookups=after.lookups + 1,
+            )
+            return waiting, [_look_up(after, change.action, event)]
         after = after.identified(self._ledger.rule)
-        return after, self._to_braze(after, change.action, event)
+        event = event or self._late_event(before, after, change.action)
+        made = [self._to_braze(after, change.action, event)]
+        if self._ledger.looks_up and lacks:
+            # Beside it: whoever is known need not wait for Rokt. What it answers follows as an update.
+            made.append(_look_up(after, "update", None, is_beside=True))
+            after = replace(after, is_looked_up=True)
+        return after, made
 
     def _event(self, before: Subscription | None, action: Action) -> str | None:
         """The custom event that it is to Braze: once for a beginning, once for an end."""
@@ -124,15 +136,24 @@ class Loaded:
         ends = (before is None or before.is_active) and self._ledger.sends_unsubscribe
         return action if (action == "subscribe" and begins) or (action == "unsubscribe" and ends) else None
 
+    def _late_event(self, before: Subscription | None, after: Subscription, action: Action) -> str | None:
+        """Of one whose begin was told to nobody, as it was nobody's: it begins when it is known whose it is."""
+        is_new = (
+            before is not None and before.identifier is None and not (before.lookups or before.is_assumed)
+        )
+        begins = is_new and after.identifier is not None and after.is_active and action == "update"
+        return "subscribe" if begins else None
+
+    def _sent(self, message: NewMessage) -> NewMessage:
+        return message if self._ledger.syncs else replace(message, state=State.SKIPPED, reason=SYNC_OFF)
+
     def _to_braze(
         self, after: Subscription, action: Action, event: str | None, at: datetime | None = None
     ) -> NewMessage:
         message = _about(after, action, event, after.identifier, at)
-        if not self._ledger.syncs:
-            return replace(message, state=State.SKIPPED, reason="BRAZE_SYNC is off")
-        if after.identifier is None:
+        if self._ledger.syncs and after.identifier is None:
             return replace(message, state=State.SKIPPED, reason=_unidentified(self._ledger.rule))
-        return message
+        return self._sent(message)
 
 
 def _about(
@@ -152,13 +173,16 @@ def _about(
     return NewMessage(BRAZE, action, request, line=line, user_id=one.subscriber_id, event_id=one.key)
 
 
-def _look_up(one: Subscription, change: SubscriberChange, event: str | None) -> NewMessage:
-    request = {
+def _look_up(one: Subscription, action: Action, event: str | None, *, is_beside: bool = False) -> NewMessage:
+    """`is_beside`: no change waits for it."""
+    request: dict[str, object] = {
         "subscription_id": one.key,
         "given_id": one.given_id,
-        "action": change.action,
+        "action": action,
         "event": event,
     }
+    if is_beside:
+        request["is_beside"] = True
     account_code = str(one.facts.get("account_code", ""))
     return NewMessage(
         ROKT_CALENDAR,
@@ -250,13 +274,13 @@ def write_held(connection: Connection, rows: Sequence[HeldRow], now: datetime) -
     )
 
 
-def values_held(connection: Connection, identifiers: Collection[str]) -> dict[str, int]:
-    """Of how many subscriptions each profile holds values; each array has room for few hundred."""
-    found = dict.fromkeys(identifiers, 0)
-    if found:
-        for identifier, count in connection.execute(_COUNT_HELD, {"identifiers": sorted(found)}):
-            found[identifier] = count
-    return found
+def fullest(connection: Connection, identifiers: Collection[str]) -> dict[str, int]:
+    """How many values the fullest of each profile's arrays holds; there is room for few hundred."""
+    counts: dict[str, Counter[str]] = {identifier: Counter() for identifier in identifiers}
+    rows = connection.execute(_ALL_HELD, {"identifiers": sorted(counts)}) if counts else ()
+    for row in rows:
+        counts[row.identifier].update({name: len(its) for name, its in row.certain.items()})
+    return {identifier: max(its.values(), default=0) for identifier, its in counts.items()}
 
 
 def listing(

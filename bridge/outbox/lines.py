@@ -14,6 +14,9 @@ from bridge.outbox.tables import bodies, messages, waiting
 from bridge.rows import among, each, insert, update
 
 OVERTAKEN = "a later message of the same event was delivered; replay with force to send this all the same"
+STANDS = (
+    "event",
+)  # in a message's progress: what its upstream has taken though it died, which no replay repeats
 FORCED = "forced"  # in a message's progress: it goes even if a later one was delivered
 IN_PLACE = (State.DELIVERED, State.SKIPPED)  # Rokt holds what the message says
 LIVE, BEHIND = 1, 2  # priorities: what was just accepted, and what a job sends again; 0 is a test's

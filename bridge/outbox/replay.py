@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from bridge.errors import FieldError, InvalidPayload
 from bridge.message import SETTLED, Message, NewMessage, State
 from bridge.outbox.enqueue import Request, line_of, store
-from bridge.outbox.lines import FORCED, IN_PLACE, LIVE, OVERTAKEN, enter, fall_behind, message_of
+from bridge.outbox.lines import FORCED, IN_PLACE, LIVE, OVERTAKEN, STANDS, enter, fall_behind, message_of
 from bridge.outbox.tables import bodies, key_of, lock_keys, messages
 
 _END = 2**62  # behind the last `seq` there will ever be
@@ -65,10 +65,13 @@ def send_each_again(
         values = {"state": State.SUPERSEDED, "reason": OVERTAKEN, "settled_at": now}
         connection.execute(sa.update(messages).where(messages.c.seq.in_(overtaken)).values(values))
     goes = [message for message in stored if message.seq not in overtaken]
-    if goes:
-        progress = {FORCED: True} if force else None
-        seqs = [message.seq for message in goes]
-        enter(connection, seqs, now, {**_ANEW, "progress": progress}, priority=priority)
+    by_progress: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for message in goes:
+        stands = {key: message.progress[key] for key in STANDS if key in message.progress}
+        progress = stands | ({FORCED: True} if force else {})
+        by_progress.setdefault(tuple(progress.items()), []).append(message.seq)
+    for its, seqs in by_progress.items():
+        enter(connection, seqs, now, {**_ANEW, "progress": dict(its) or None}, priority=priority)
     return goes
 
 

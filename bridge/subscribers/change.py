@@ -33,7 +33,8 @@ class SubscriberChange:
 class LookedUp:
     """What Rokt answered of a subscription, for the change that waited for it. It fills what is not known yet.
 
-    `event`: the custom event that the change brings about, None for none; `at`: when that was.
+    `event`: the custom event that the change brings about, None for none; `at`: when that was. `is_active`: False
+    for what has ended at Rokt.
     """
 
     action: Action
@@ -43,3 +44,4 @@ class LookedUp:
     subscriber_id: str | None = None
     email: str | None = None
     at: datetime | None = None
+    is_active: bool | None = None

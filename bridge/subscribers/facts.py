@@ -30,6 +30,7 @@ FACTS = (
     "tags",
 )
 ATTRIBUTE_PREFIX = "rokt:"
+MOST_TAGS = 100  # an event's properties may have 100 KB, and an array 500 values of all subscriptions
 MOST_VALUE = 255  # characters; Braze leaves a profile as it is if one is longer, and answers that all is well
 SUFFIX_LENGTH = 12  # the last group of a GUID
 SUBSCRIPTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
@@ -44,7 +45,10 @@ Fact = str | bool | list[str]
 
 
 def read_fact(name: str, given: object) -> Fact | None:
-    """One fact as the ledger keeps it, None for a blank one. Errors: InvalidValue."""
+    """One fact as the ledger keeps it, None for a blank one. Errors: InvalidValue.
+
+    No tags at all are a fact, not a blank: they take away those that there were.
+    """
     if given is None:
         return None
     if name in _OPT_INS:
@@ -52,7 +56,10 @@ def read_fact(name: str, given: object) -> Fact | None:
     if name == "tags":
         tags = given if isinstance(given, list) else [given]
         texts = [_text(name, one) for one in tags if one is not None]
-        return list(dict.fromkeys(filter(None, texts))) or None
+        names = list(dict.fromkeys(filter(None, texts)))
+        if len(names) > MOST_TAGS:
+            raise InvalidValue(f"has {len(names):,} tags; {MOST_TAGS} are the most of one subscription")
+        return names if names or given == [] else None
     text = _text(name, given)
     if name == "subscription_method":
         text = _METHODS.get(text.lower(), text)

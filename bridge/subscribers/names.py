@@ -15,7 +15,7 @@ from typing import Any
 
 from bridge.errors import InvalidValue
 from bridge.message import Json
-from bridge.subscribers.facts import Fact, read_fact
+from bridge.subscribers.facts import MOST_TAGS, Fact, read_fact
 from bridge.subscribers.identity import usable
 
 # Lower case, without what stands between words; the first that is there and not blank is taken.
@@ -37,7 +37,7 @@ NAMES = {
     "subscription_method": ("subscriptionmethod", "subscriptiontype"),
     "tags": ("calendartags", "tags"),
 }
-SUBSCRIBER_ID = ("externalsubscriberid", "subscriberexternalid", "subscriberid", "username")
+SUBSCRIBER_ID = ("externalsubscriberid", "subscriberexternalid", "subscriberid")
 IS_ACTIVE = ("isactive",)
 TAG = ("tagname", "name", "title", "tagtitle", "tagid", "id")
 INNER = (
@@ -53,8 +53,8 @@ _BETWEEN_WORDS = re.compile(r"[^a-z0-9]")
 class Told:
     """What a source says of a subscription.
 
-    `said`: the facts (and "subscriber_id") that it speaks of, blank ones included. `faults`: those of them that
-    cannot be right and were left out.
+    `said`: the facts that it speaks of, blank ones included, and "subscriber_id" if it tells one. `faults`: those
+    of them that cannot be right and were left out.
     """
 
     facts: Json = field(default_factory=dict)
@@ -109,13 +109,15 @@ class _Found:
             for name in names:
                 if name not in layer:
                     continue
-                self.said.add(fact)
+                if fact != "subscriber_id":
+                    self.said.add(fact)
                 try:
                     value = self._tags(layer[name]) if fact == "tags" else _read(fact, layer[name])
                 except InvalidValue:
                     self._wrong(fact)
                     continue
                 if value is not None:
+                    self.said.add(fact)
                     return value
         return None
 
@@ -127,7 +129,11 @@ class _Found:
                 names += _tag(tag)
             except InvalidValue:
                 self._wrong("tags")
-        return list(dict.fromkeys(names)) or None
+        found = list(dict.fromkeys(names))
+        if len(found) > MOST_TAGS:
+            self._wrong("tags")
+            return None
+        return found if found or given == [] else None
 
     def _wrong(self, fact: str) -> None:
         if fact not in self.faults:

@@ -65,14 +65,16 @@ def told(before: Subscription | None, change: SubscriberChange, now: datetime) -
     known = before or _unknown(change.subscription_id, now)
     # A subscribe may come after an update: Rokt repeats what it could not deliver, minutes later.
     is_assumed = change.action == "update" and (before is None or before.is_assumed)
+    # An end moves nothing to another profile: that would get the event of somebody else's subscription.
+    named = known.identifier if change.action == "unsubscribe" else None
     return replace(
         known,
         facts={**known.facts, **_said(change.facts), "subscription_id": known.given_id},
         is_active=change.action == "subscribe" or (change.action == "update" and known.is_active),
         is_assumed=is_assumed,
-        subscriber_id=usable(change.subscriber_id) or known.subscriber_id,
-        email=address(change.email) or known.email,
-        identifier=change.identifier or known.identifier,
+        subscriber_id=known.subscriber_id if named else usable(change.subscriber_id) or known.subscriber_id,
+        email=known.email if named else address(change.email) or known.email,
+        identifier=named or change.identifier or known.identifier,
         updated_at=now,
     )
 
@@ -83,6 +85,7 @@ def looked_up(before: Subscription | None, change: LookedUp, now: datetime) -> S
     return replace(
         known,
         facts={**_said(change.facts), **known.facts, "subscription_id": known.given_id},
+        is_active=known.is_active and change.is_active is not False,
         subscriber_id=known.subscriber_id or usable(change.subscriber_id),
         email=known.email or address(change.email),
         is_looked_up=True,
@@ -109,4 +112,4 @@ def _unknown(given_id: str, now: datetime) -> Subscription:
 
 
 def _said(facts: Json) -> dict[str, object]:
-    return {name: facts[name] for name in FACTS if facts.get(name) not in (None, "", [])}
+    return {name: facts[name] for name in FACTS if facts.get(name) not in (None, "")}

@@ -525,8 +525,8 @@ class TestTheLedger:
             bridge.send([message])
 
         told = [entry for entry in entries if entry["event"] == "braze.arrays_nearly_full"]
-        assert [(entry["message"], entry["subscriptions"]) for entry in told] == [(message.id, 2)]
-        assert told[0].keys() == {"event", "log_level", "message", "subscriptions"}
+        assert [(entry["message"], entry["values"]) for entry in told] == [(message.id, 2)]
+        assert told[0].keys() == {"event", "log_level", "message", "values"}
 
 
 _numbers = itertools.count(1000)  # of as many digits

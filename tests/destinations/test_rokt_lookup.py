@@ -312,6 +312,19 @@ class TestWithTheLedger:
         assert after[0] == Asked(True)
         assert after[1].message is event
 
+    def test_what_is_asked_beside_its_change_was_not_asked_before(
+        self, subscribers: Subscribers, build: Build, sandbox: SandboxUnderTest
+    ) -> None:
+        calendar = build(sandbox.url, accept=subscribers.inbox.accept_found)
+        subscribers.accept(replace(said(GIVEN_ID), left_out=frozenset({"country_code"})))
+        beside = a_look_up(request={**a_look_up().request, "is_beside": True})
+
+        with subscribers.database.read() as connection:
+            found = calendar.look_up(connection, [beside])
+
+        assert subscribers.is_looked_up()
+        assert found == [Asked(False)]
+
     def test_the_ledger_of_events_is_left_alone(
         self, subscribers: Subscribers, build: Build, sandbox: SandboxUnderTest
     ) -> None:

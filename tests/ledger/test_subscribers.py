@@ -19,11 +19,11 @@ from bridge.ledger.subscribers import (
     SubscriberLedger,
     counts,
     forget_old,
+    fullest,
     held,
     listing,
     of_user,
     subscriptions_of,
-    values_held,
     write_held,
 )
 from bridge.message import NewMessage, State
@@ -43,6 +43,12 @@ SOMETHING = Held({"rokt:tags": ("a",)}, {"rokt:tags": ("b", "c")})
 
 def subscribe(subscription_id: str = SUBSCRIPTION, **fields: Any) -> SubscriberChange:
     return said("subscribe", subscription_id, **fields)
+
+
+def nobody(subscription_id: str = SUBSCRIPTION, **fields: Any) -> SubscriberChange:
+    """A begin that does not say whose it is."""
+    left_out = NOT_TOLD | {"subscriber_id"}
+    return subscribe(subscription_id, **{"subscriber_id": None, "left_out": left_out, **fields})
 
 
 def said(action: Action, subscription_id: str = SUBSCRIPTION, **fields: Any) -> SubscriberChange:
@@ -130,12 +136,18 @@ class TestWhatIsKnown:
         first = {"account_code": ACCOUNT, "source": "old", "optIn1": True, "tags": ["a"]}
         kept.take(subscribe(facts=first, email="ada@example.com"))
 
-        blank = {"country_code": "", "account_code": None, "tags": []}
+        blank = {"country_code": "", "account_code": None, "tags": None}
         kept.take(said("update", facts={"source": "new", "optIn1": False, **blank}, subscriber_id=None))
 
         its = kept.the()
         assert its.facts == {**first, "source": "new", "optIn1": False, "subscription_id": SUBSCRIPTION}
         assert (its.subscriber_id, its.email) == (USER, "ada@example.com")
+
+    def test_no_tags_at_all_are_said_and_take_the_others_away(self, kept: Kept) -> None:
+        kept.take(subscribe(facts={"tags": ["a"]}), said("update", facts={"tags": []}))
+
+        assert kept.the().facts["tags"] == []
+        assert kept.the().target(LINE, ["tags"]) == {}
 
     def test_a_new_beginning_keeps_what_is_not_said_again(self, kept: Kept) -> None:
         kept.take(subscribe(facts={"source": "old", "country_code": "AU"}), said("unsubscribe"))
@@ -221,7 +233,7 @@ class TestWhatIsKnown:
         with database.read() as connection:
             assert subscriptions_of(connection, []) == {}
             assert held(connection, []) == {}
-            assert values_held(connection, []) == {}
+            assert fullest(connection, []) == {}
         assert kept.take() == []
 
 
@@ -328,7 +340,8 @@ class TestMessages:
         messages = kept.take(subscribe(), said("update", subscriber_id="u-2"), ledger=ledger)
 
         assert {(m.state, m.reason) for m in messages} == {(State.SKIPPED, "BRAZE_SYNC is off")}
-        assert len(messages) == 2
+        # That of the profile which it left too: sent again once Braze is told, it takes the values away there.
+        assert [message.line for message in messages] == [LINE, LINE, "external_id:u-2"]
         assert kept.the().identifier == "external_id:u-2"
 
 
@@ -336,12 +349,24 @@ class TestAnotherProfile:
     def test_the_one_that_it_leaves_is_told_first_and_of_nothing_else(self, kept: Kept) -> None:
         kept.take(subscribe())
 
-        left, come = kept.take(said("unsubscribe", subscriber_id="u-2"))
+        left, come = kept.take(said("update", subscriber_id="u-2"))
 
         assert (left.action, left.line, left.user_id) == ("update", LINE, USER)
         assert left.request == {"subscription_id": SUBSCRIPTION, "identifier": LINE}
-        assert (come.action, come.line, come.user_id) == ("unsubscribe", "external_id:u-2", "u-2")
-        assert come.request["event"]["name"] == "unsubscribe"
+        assert (come.action, come.line, come.user_id) == ("update", "external_id:u-2", "u-2")
+
+    def test_an_end_moves_nothing(self, kept: Kept) -> None:
+        kept.take(subscribe(email="ada@example.com"))
+
+        [message] = kept.take(said("unsubscribe", subscriber_id="u-2", email="b@example.com"))
+
+        assert (message.line, message.request["event"]["name"]) == (LINE, "unsubscribe")
+        assert (kept.the().subscriber_id, kept.the().email) == (USER, "ada@example.com")
+
+    def test_an_end_may_tell_who_it_was(self, kept: Kept) -> None:
+        [message] = kept.take(subscribe(subscriber_id=None), said("unsubscribe"))[1:]
+
+        assert (message.line, message.state) == (LINE, State.ACCEPTED)
 
     def test_its_target_is_in_the_new_one_alone(self, kept: Kept) -> None:
         kept.take(subscribe(), said("update", subscriber_id="u-2"))
@@ -428,8 +453,10 @@ class TestTarget:
 
 
 class TestLookingUp:
-    def test_what_a_source_left_out_is_asked_of_rokt(self, kept: Kept) -> None:
-        [message] = kept.take(subscribe(SUBSCRIPTION.upper(), left_out=NOT_TOLD))
+    """Of who is not known: the change waits for Rokt's answer."""
+
+    def test_whose_it_is_is_asked_of_rokt_first(self, kept: Kept) -> None:
+        [message] = kept.take(nobody(SUBSCRIPTION.upper()))
 
         assert message == NewMessage(
             destination="rokt_calendar",
@@ -441,7 +468,6 @@ class TestLookingUp:
                 "event": "subscribe",
             },
             line=f"subscription\x1f{SUBSCRIPTION}",
-            user_id=USER,
             event_id=SUBSCRIPTION,
             account_code=ACCOUNT,
         )
@@ -451,12 +477,12 @@ class TestLookingUp:
     def test_without_a_right_account_code_it_goes_to_the_account_of_all_others(
         self, kept: Kept, account_code: str | None
     ) -> None:
-        [message] = kept.take(subscribe(facts={"account_code": account_code}, left_out=NOT_TOLD))
+        [message] = kept.take(nobody(facts={"account_code": account_code}))
 
         assert message.account_code == ""
 
     def test_nothing_is_asked_where_rokt_cannot_be(self, kept: Kept) -> None:
-        [message] = kept.take(subscribe(left_out=NOT_TOLD), ledger=a_ledger(looks_up=False))
+        [message] = kept.take(nobody(), ledger=a_ledger(looks_up=False))
 
         assert message.destination == "braze"
 
@@ -469,7 +495,7 @@ class TestLookingUp:
         assert (message.destination, message.line) == ("braze", LINE)
 
     def test_what_is_said_meanwhile_waits_behind_it(self, kept: Kept) -> None:
-        first, second = kept.take(subscribe(left_out=NOT_TOLD), said("unsubscribe"))
+        first, second = kept.take(nobody(), said("unsubscribe"))
 
         assert (first.destination, second.destination) == ("rokt_calendar", "rokt_calendar")
         assert first.line == second.line
@@ -477,50 +503,66 @@ class TestLookingUp:
         assert kept.the().lookups == 2
 
     def test_nothing_waits_behind_look_ups_once_rokt_cannot_be_asked_any_more(self, kept: Kept) -> None:
-        kept.take(subscribe(left_out=NOT_TOLD))
+        kept.take(nobody())
 
         [message] = kept.take(said("unsubscribe"), ledger=a_ledger(looks_up=False))
 
         assert message.destination == "braze"
 
     def test_the_answer_fills_what_is_not_known_and_nothing_else(self, kept: Kept) -> None:
-        kept.take(subscribe(facts={"source": "said"}, left_out=NOT_TOLD))
-        answer = {"source": "old", "country_code": "AU", "tags": [], "subscription_id": "other"}
+        kept.take(nobody(facts={"source": "said", "tags": []}))
+        answer = {"source": "old", "country_code": "AU", "tags": ["old"], "subscription_id": "other"}
 
         [message] = kept.take(
-            LookedUp("subscribe", SUBSCRIPTION, "subscribe", answer, "u-2", "a@b.c"), now=NOON + MOMENT
+            LookedUp("subscribe", SUBSCRIPTION, "subscribe", answer, USER, "a@b.c"), now=NOON + MOMENT
         )
 
         its = kept.the()
-        assert its.facts == {"source": "said", "country_code": "AU", "subscription_id": SUBSCRIPTION}
+        assert its.facts == {
+            "source": "said",
+            "tags": [],
+            "country_code": "AU",
+            "subscription_id": SUBSCRIPTION,
+        }
         assert (its.subscriber_id, its.email) == (USER, "a@b.c")
         assert (its.lookups, its.is_looked_up, its.updated_at) == (0, True, NOON + MOMENT)
         assert (message.destination, message.action, message.line) == ("braze", "subscribe", LINE)
         assert message.request["event"] == {"name": "subscribe", "properties": its.facts}
 
     def test_the_event_is_of_the_time_of_the_change_and_not_of_the_answer(self, kept: Kept) -> None:
-        kept.take(subscribe(left_out=NOT_TOLD))
+        kept.take(nobody())
 
-        [message] = kept.take(LookedUp("subscribe", SUBSCRIPTION, "subscribe", at=NOON), now=NOON + MOMENT)
+        answer = LookedUp("subscribe", SUBSCRIPTION, "subscribe", subscriber_id=USER, at=NOON)
+        [message] = kept.take(answer, now=NOON + MOMENT)
 
         assert message.request["event"]["at"] == NOON.isoformat()
 
     def test_an_answer_brings_no_event_that_the_change_did_not(self, kept: Kept) -> None:
-        kept.take(said("update", left_out=NOT_TOLD))
+        kept.take(replace(nobody(), action="update"))
 
-        [message] = kept.take(LookedUp("update", SUBSCRIPTION, None))
+        [message] = kept.take(LookedUp("update", SUBSCRIPTION, None, subscriber_id=USER))
 
         assert "event" not in message.request
 
-    def test_it_is_asked_once(self, kept: Kept) -> None:
-        kept.take(subscribe(left_out=NOT_TOLD), LookedUp("subscribe", SUBSCRIPTION, "subscribe"))
+    def test_what_has_ended_at_rokt_begins_nowhere(self, kept: Kept) -> None:
+        """A subscribe that Rokt repeats may come after its end."""
+        kept.take(nobody())
 
-        [message] = kept.take(said("update", left_out=NOT_TOLD))
+        answer = LookedUp("subscribe", SUBSCRIPTION, "subscribe", subscriber_id=USER, is_active=False)
+        [message] = kept.take(answer)
+
+        assert "event" not in message.request
+        assert not kept.the().is_active
+
+    def test_it_is_asked_once(self, kept: Kept) -> None:
+        kept.take(nobody(), LookedUp("subscribe", SUBSCRIPTION, "subscribe"))
+
+        [message] = kept.take(replace(nobody(), action="update"))
 
         assert message.destination == "braze"
 
     def test_an_answer_that_comes_twice_counts_down_to_none(self, kept: Kept) -> None:
-        kept.take(subscribe(left_out=NOT_TOLD))
+        kept.take(nobody())
         answer = LookedUp("subscribe", SUBSCRIPTION, "subscribe")
         kept.take(answer, answer)
 
@@ -541,17 +583,6 @@ class TestLookingUp:
         assert before is None
         assert [message.line for message in messages] == [LINE, f"alias:{OTHER}"]
 
-    def test_a_profile_that_is_left_meanwhile_is_told_at_once(self, kept: Kept) -> None:
-        """The look-up's answer knows only the profile that it belongs to then."""
-        kept.take(subscribe())
-        left, asked = kept.take(said("update", subscriber_id="u-2", left_out=NOT_TOLD))
-
-        [come] = kept.take(LookedUp("update", SUBSCRIPTION, None))
-
-        assert (left.destination, left.line) == ("braze", LINE)
-        assert asked.destination == "rokt_calendar"
-        assert (come.destination, come.line) == ("braze", "external_id:u-2")
-
     @pytest.mark.parametrize(("action", "is_active"), [("subscribe", True), ("unsubscribe", False)])
     def test_an_answer_for_what_was_forgotten_meanwhile_is_taken(
         self, kept: Kept, action: Action, is_active: bool
@@ -560,6 +591,69 @@ class TestLookingUp:
 
         assert message.line == LINE
         assert (kept.the().is_active, kept.the().is_looked_up) == (is_active, True)
+
+
+class TestLookingUpBeside:
+    """Of who is known: Braze is told at once, and Rokt is asked for the rest."""
+
+    def test_the_change_goes_and_rokt_is_asked_beside_it(self, kept: Kept) -> None:
+        told, asked = kept.take(subscribe(left_out=NOT_TOLD))
+
+        assert (told.destination, told.line, told.request["event"]["name"]) == ("braze", LINE, "subscribe")
+        assert (asked.destination, asked.action) == ("rokt_calendar", "look_up")
+        assert (asked.request["action"], asked.request["event"]) == ("update", None)
+        assert asked.request["is_beside"]
+
+    def test_nothing_waits_for_it(self, kept: Kept) -> None:
+        kept.take(subscribe(left_out=NOT_TOLD))
+
+        [message] = kept.take(said("unsubscribe", left_out=NOT_TOLD))
+
+        assert (message.destination, message.line) == ("braze", LINE)
+
+    def test_its_answer_follows_as_an_update(self, kept: Kept) -> None:
+        kept.take(subscribe(left_out=NOT_TOLD))
+
+        [message] = kept.take(LookedUp("update", SUBSCRIPTION, None, {"country_code": "AU"}))
+
+        assert (message.destination, message.action, message.line) == ("braze", "update", LINE)
+        assert "event" not in message.request
+        assert kept.the().facts["country_code"] == "AU"
+
+    def test_an_end_that_it_finds_takes_the_values_away(self, kept: Kept) -> None:
+        kept.take(subscribe(left_out=NOT_TOLD), LookedUp("update", SUBSCRIPTION, None, is_active=False))
+
+        assert kept.the().target(LINE, FACTS) == {}
+
+
+class TestWhoBecomesKnownLater:
+    @pytest.mark.parametrize(
+        "change",
+        [LookedUp("update", SUBSCRIPTION, None, subscriber_id=USER), None],
+        ids=["by Rokt", "by a change"],
+    )
+    def test_the_begin_is_told_then(self, kept: Kept, change: LookedUp | None) -> None:
+        [skipped] = kept.take(subscribe(subscriber_id=None))
+
+        [message] = kept.take(change or said("update"))
+
+        assert skipped.state == State.SKIPPED
+        assert message.request["event"]["name"] == "subscribe"
+
+    def test_it_is_told_once(self, kept: Kept) -> None:
+        kept.take(subscribe(subscriber_id=None), said("update"))
+
+        [message] = kept.take(said("update"))
+
+        assert "event" not in message.request
+
+    @pytest.mark.parametrize("first", ["update", "unsubscribe"])
+    def test_what_was_not_seen_to_begin_or_has_ended_begins_not(self, kept: Kept, first: Action) -> None:
+        kept.take(said(first, subscriber_id=None))
+
+        [message] = kept.take(said("update"))
+
+        assert "event" not in message.request
 
 
 class TestAtOnce:
@@ -633,15 +727,16 @@ class TestHeld:
 
         assert kept.counts()["data_points_sent"] == 80
 
-    def test_a_profile_counts_the_subscriptions_that_it_holds(self, kept: Kept, database: Database) -> None:
+    def test_a_profile_is_as_full_as_its_fullest_array(self, kept: Kept, database: Database) -> None:
         kept.hold(
-            HeldRow(LINE, SUBSCRIPTION, settled({"rokt:tags": ["a"]})),
-            HeldRow(LINE, OTHER, Held({}, {"rokt:tags": ("a",)})),
-            HeldRow(LINE, "third", EMPTY, sent=3),
+            HeldRow(LINE, SUBSCRIPTION, settled({"rokt:tags": ["a", "b"], "rokt:source": ["s"]})),
+            HeldRow(LINE, OTHER, settled({"rokt:tags": ["c"]})),
+            HeldRow(LINE, "third", Held({}, {"rokt:tags": ("d",)})),
+            HeldRow("external_id:u-2", "fourth", EMPTY, sent=3),
         )
 
         with database.read() as connection:
-            assert values_held(connection, [LINE, "email:a@b.c"]) == {LINE: 2, "email:a@b.c": 0}
+            assert fullest(connection, [LINE, "external_id:u-2"]) == {LINE: 3, "external_id:u-2": 0}
 
     def test_nothing_to_write_is_no_fault(self, kept: Kept) -> None:
         kept.hold()

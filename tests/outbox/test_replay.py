@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -185,6 +186,30 @@ class TestWhatALaterOneOvertook:
         outbox.deliver()
 
         assert outbox.replay(dead) == State.ACCEPTED
+
+
+class TestWhatItsUpstreamTook:
+    def test_a_part_that_was_taken_though_the_message_died_is_known_to_its_replay(
+        self, outbox: Outbox
+    ) -> None:
+        told = {"event": "taken", "attributes": "unknown"}
+        [dead] = settled_line(outbox, replace(REFUSED, progress=told))
+
+        outbox.replay(dead)
+
+        [call] = outbox.claim()
+        assert call.message.progress == {"event": "taken"}
+
+    def test_many_replays_at_once_keep_each_their_own(self, outbox: Outbox) -> None:
+        accepted = ids(outbox.accept(*(a_message(user_id=f"u-{n}") for n in range(3))))
+        outcomes = [replace(REFUSED, progress={"event": "taken"}), REFUSED, Delivered(202)]
+        for call, outcome in zip(outbox.claim(), outcomes, strict=True):
+            outbox.settle(call, outcome)
+        with outbox.database.write() as connection:
+            found = [replay.settled(connection, one) for one in accepted]
+            replay.send_each_again(connection, [one[0] for one in found if one], NOON, force=False)
+
+        assert [call.message.progress for call in outbox.claim()] == [{"event": "taken"}, {}, {}]
 
 
 class TestALineOfSeveralThings:

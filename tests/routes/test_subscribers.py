@@ -74,9 +74,12 @@ class TestTheFacts:
         assert facts["source"] == "x/f5733866ade2/y"
 
     def test_blank_ones_are_left_out(self) -> None:
-        given = body(s__calendar_code="", s__tags=[], s__optIn1=None, s__source="  ")
+        given = body(s__calendar_code="", s__tags=[""], s__optIn1=None, s__source="  ")
 
         assert change(given).facts == {"subscription_id": ID}
+
+    def test_no_tags_are_told(self) -> None:
+        assert change(body(s__tags=[])).facts["tags"] == []
 
     def test_one_tag_may_be_a_text(self) -> None:
         assert change(body(s__tags="All Teams")).facts["tags"] == ["All Teams"]

@@ -45,7 +45,17 @@ class TestReading:
     def test_a_blank_one_is_none(self, given: Any) -> None:
         assert [read_fact(name, given) for name in FACTS] == [None] * len(FACTS)
 
-    @pytest.mark.parametrize("given", [[], [""], [None, " "]], ids=repr)
+    def test_no_tags_are_a_fact(self) -> None:
+        assert read_fact("tags", []) == []
+
+    def test_too_many_tags_are_refused(self) -> None:
+        tags = [f"tag {number}" for number in range(101)]
+
+        assert read_fact("tags", tags[:100]) == tags[:100]
+        with pytest.raises(InvalidValue, match="101 tags; 100 are the most"):
+            read_fact("tags", tags)
+
+    @pytest.mark.parametrize("given", [[""], [None, " "]], ids=repr)
     def test_tags_that_are_all_blank_are_none(self, given: Any) -> None:
         assert read_fact("tags", given) is None
 
