@@ -58,7 +58,7 @@ def _take(parts: Parts, reads: Callable[..., list[Taken]]) -> Response:
         if not isinstance(answer, Accepted):
             raise answer
         changes.log_accepted(NAME, answer)
-    return Response(status=202)
+    return Response(status=202, mimetype="application/json")
 
 
 def _requests(parts: Parts, taken: list[Taken], key: str | None) -> list[Request]:

@@ -109,6 +109,9 @@ class TestOne:
         }
         assert walked.message(answer.id)["state"] == "delivered"
 
+    def test_a_slash_at_the_end_makes_no_difference(self, bridge: Bridge) -> None:
+        assert bridge.post(bought(), f"{PATH}/").status == 202
+
     def test_a_key_without_send_is_refused(self, bridge: Bridge) -> None:
         assert bridge.post(bought(), PATH, key="read").status == 403
         assert bridge.post(bought(), PATH, key=None).status == 401

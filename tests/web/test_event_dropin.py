@@ -123,6 +123,10 @@ class TestTheGuidesExample:
 
         take(bridge, EXAMPLE.encode(), key=None, headers={"Authorization": f"Basic {pair}"})
 
+    def test_a_slash_at_the_end_makes_no_difference(self, bridge: Bridge) -> None:
+        take(bridge, EXAMPLE.encode(), f"{ONE}/")
+        take(bridge, [example()], f"{MANY}/")
+
     def test_many_go_as_an_array(self, walked: Bridge) -> None:
         bodies = [
             example(
