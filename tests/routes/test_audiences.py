@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -270,3 +273,24 @@ class TestMany:
     def test_what_is_wrong_is_refused(self, body: dict[str, Any]) -> None:
         with pytest.raises(InvalidPayload):
             read_many(body, None, None)
+
+
+class TestDocs:
+    PAGE = (Path(__file__).parents[2] / "docs" / "audiences.md").read_text("utf-8")
+
+    def test_the_webhook_to_paste_is_read_as_braze_renders_it(self) -> None:
+        [liquid] = re.findall(r"```liquid\n(.*?)```", self.PAGE, re.S)
+        rendered = re.sub(r"{%.*?%}", "", liquid).replace("{{email | json_escape}}", ADA)
+        rendered = rendered.replace("{{campaign.${dispatch_id}}}", "d-1")
+
+        update = read(json.loads(rendered), "Gold members", None)
+
+        assert (said(update), update.idempotency_key) == ([("sha256s", (HASH,))], "d-1")
+
+    def test_its_other_bodies_are_read_too(self) -> None:
+        [of_many] = re.findall(r"```json\n(.*?)```", self.PAGE, re.S)
+        [of_one] = re.findall(r"-d '(.*?)'\n", self.PAGE)
+        items, list_name, _ = read_many(json.loads(of_many), None, None)
+
+        assert [read(item, list_name, None).changes[0].list_name for item in items] == ["Gold members"] * 2
+        assert said(read(json.loads(of_one), None, None)) == [("sha256s", (HASH, hashed(BOB)))]
