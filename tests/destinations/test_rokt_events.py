@@ -23,6 +23,7 @@ from bridge.conversions.conversion import Conversion
 from bridge.database import Database, clock
 from bridge.destinations.batch import Pack
 from bridge.destinations.rokt_events import SLOWED_FOR, Brake, RoktEvents
+from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.message import UNSURE, Delivered, Message, NewMessage, State, Uncertain, Undecided
 from bridge.outbox import claim, settle, states
 from bridge.outbox.tables import bodies, messages
@@ -240,6 +241,26 @@ class TestNotTwice:
             (Uncertain, False),
             (Uncertain, True),
         ]
+
+
+class TestCheck:
+    @pytest.mark.parametrize("status", [400, 202])
+    def test_an_empty_batch_behind_the_key_proves_it(self, status: int) -> None:
+        with scripted_server(always(http(status))) as server, built(f"{server.url}/v2") as destination:
+            found = destination.check()
+
+        assert found == {"": "the key is taken"}
+        assert [(call.target, call.body) for call in server.received] == [("/v2/events", b"{}")]
+
+    @pytest.mark.parametrize(
+        ("status", "trouble"), [(401, CredentialRefused), (403, CredentialRefused), (404, NotBegun)]
+    )
+    def test_anything_else_is_trouble(self, status: int, trouble: type[UpstreamTrouble]) -> None:
+        with scripted_server(always(http(status))) as server, built(f"{server.url}/v2") as destination:
+            found = destination.check()
+
+        assert type(found[""]) is trouble
+        assert str(status) in str(found[""])
 
 
 class TestBrake:
