@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -20,17 +20,15 @@ from bridge.conversions.api_form import (
     MOST_TYPE,
     USER_ID,
     ApiEvent,
-    Pair,
-    checked_name,
-    checked_value,
     to_event,
 )
 from bridge.conversions.conversion import Conversion, Scalar
 from bridge.errors import FieldError, InvalidPayload, InvalidValue
 from bridge.message import NewMessage
 from bridge.routes import conversions, incoming
-from bridge.routes.conversions import read_conversion, scalar, with_reference
-from bridge.routes.incoming import MOST_NAMED, Reader, a_text, identifier, is_test, name_shown, shown
+from bridge.routes.api_pairs import read_pairs
+from bridge.routes.conversions import read_conversion, with_reference
+from bridge.routes.incoming import Reader, a_text, identifier, is_test, name_shown, shown
 
 NAME = "events"
 ACTION = "event"
@@ -112,8 +110,8 @@ def read(
     version = reader.read("version", lambda given: read_version(given, version), body.get("version"), version)
     event_id = reader.read("event_id", _id, body.get("event_id"))
     event_type = reader.read("event_type", _type, body.get("event_type"), CONVERSION)
-    meta_data = _pairs(reader, "meta_data", body.get("meta_data"))
-    object_data = dict(_pairs(reader, "object_data", body.get("object_data")))
+    meta_data = read_pairs(reader, "meta_data", body.get("meta_data"))
+    object_data = dict(read_pairs(reader, "object_data", body.get("object_data")))
     who = {_WHO[name]: object_data.pop(name) for name in _WHO if name in object_data}
     for field in who:
         if body.get(field) not in (None, ""):
@@ -231,49 +229,6 @@ def _with(reader: Reader, conversion: Conversion, object_data: Mapping[str, Scal
         if name in taken:
             reader.refuse(f"object_data.{name_shown(name)}", "stands beside object_data too: send it once")
     return replace(conversion, attributes={**conversion.attributes, **object_data})
-
-
-def _pairs(reader: Reader, field: str, given: object) -> list[Pair]:
-    """Names and values of an object, or of a list of {"name", "value"} as Rokt has it; blanks are left out."""
-    found: dict[str, str] = {}
-    wrong = 0
-    for place, name, value in _given_pairs(reader, field, given):
-        try:
-            if not isinstance(name, str):
-                raise InvalidValue(f"a name must be text in quotes, not {json_type(name)}")
-            its_name, its_value = checked_name(name), _value(value)
-            if its_name in found:
-                raise InvalidValue("is there twice")
-        except InvalidValue as refusal:
-            wrong += 1
-            if wrong <= MOST_NAMED:
-                reader.refuse(place, str(refusal))
-            continue
-        if its_value.strip():
-            found[its_name] = its_value
-    return list(found.items())
-
-
-def _given_pairs(reader: Reader, field: str, given: object) -> Sequence[tuple[str, object, object]]:
-    """With the place of each, for people."""
-    if given is None or (isinstance(given, str) and not given.strip()):
-        return []
-    if isinstance(given, Mapping):
-        return [(f"{field}.{name_shown(name)}", name, value) for name, value in given.items()]
-    if isinstance(given, list):
-        for number, one in enumerate(given):
-            if not isinstance(one, Mapping) or one.keys() - {"name", "value"}:
-                reader.refuse(f"{field}[{number}]", 'must be {"name": …, "value": …} and nothing else')
-                return []
-        return [(f"{field}[{number}]", one.get("name"), one.get("value")) for number, one in enumerate(given)]
-    reader.refuse(field, f'must be an object or a list of {{"name", "value"}}, not {json_type(given)}')
-    return []
-
-
-def _value(given: object) -> str:
-    """A text as it is; "" for a missing one. Errors: InvalidValue."""
-    value = (given or "") if given is None or isinstance(given, str) else scalar(given)
-    return "" if value is None else checked_value(value)
 
 
 def _rokts_name(field: str) -> str:

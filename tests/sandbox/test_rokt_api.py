@@ -111,7 +111,7 @@ def test_a_key_that_was_seen_is_a_conflict_in_version_1(sandbox: SandboxUnderTes
         (body(event(eventTime=...)), "RequestValidationError"),
         (body(event(eventTime="yesterday")), "RequestValidationError"),
         (body(event(eventTime=at(days=551))), "RequestValidationError"),
-        (body(event(eventTime=at(minutes=-6))), "RequestValidationError"),
+        (body(event(eventTime=at(hours=-1))), "RequestValidationError"),
         (body(event(eventTime=at(hours=1)[:-6])), "RequestValidationError"),
         (body(event("e-1"), event(eventTime=at(days=600))), "RequestValidationError"),
         (body(event(metadata=[])), "RequestValidationError"),
