@@ -8,9 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 
 from sqlalchemy.engine import Connection
 
@@ -18,7 +16,8 @@ from bridge.conversions.batches import Part, is_known_again
 from bridge.conversions.calls import Call, Limits
 from bridge.destinations.batch import Batch, Pack
 from bridge.destinations.outcomes import of_trouble
-from bridge.destinations.rokt_events_verdicts import AT_MOST, doubtful, is_nearly_used_up, outcomes
+from bridge.destinations.rokt_events_packs import Load, Standing, packs_of
+from bridge.destinations.rokt_events_verdicts import doubtful, is_nearly_used_up, outcomes
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.message import UNSURE, Delivered, Message, Outcome, State, Undecided
 from bridge.settings import BatchSettings, RoktEventsSettings
@@ -33,15 +32,6 @@ NOT_AGAIN = (
     "whether an earlier call of it worked is not known, and without a confirmation_ref Rokt would count it twice: "
     "replay it, or leave it"
 )
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What a message puts into its call. `outcome`: instead of that, where nothing of it leaves."""
-
-    part: Part
-    is_known_again: bool
-    outcome: Outcome | None = None
 
 
 class RoktEvents:
@@ -65,24 +55,7 @@ class RoktEvents:
 
     def pack(self, messages: Sequence[Message], standings: Sequence[Standing]) -> list[Pack]:
         """A user's in one call, as far as they fit."""
-        packs: list[Pack] = []
-        load = _Load()
-        both = zip(messages, standings, strict=True)
-        for _, group in groupby(both, lambda one: one[0].line):
-            its = list(group)
-            if load.messages and not load.with_all(its).fits(self._limits):
-                packs.append(Pack(load.messages))
-                load = _Load()
-            for number, one in enumerate(its):
-                grown = load.with_one(*one, is_same_user=number > 0)
-                if load.messages and not grown.fits(self._limits):
-                    packs.append(Pack(load.messages, left_out=len(its) - number))
-                    load = _Load()
-                    break
-                load = grown
-        if load.messages:
-            packs.append(Pack(load.messages, is_full=load.is_full(self._limits)))
-        return packs
+        return packs_of(messages, standings, self._limits)
 
     def intend(
         self,
@@ -97,7 +70,7 @@ class RoktEvents:
         self, messages: Sequence[Message], standings: Sequence[Standing], turn: Callable[[], None]
     ) -> list[Outcome]:
         """One call for all that leaves."""
-        load, positions = _Load(), []
+        load, positions = Load(), []
         before: int | None = None
         for position, (message, standing) in enumerate(zip(messages, standings, strict=True)):
             load = load.with_one(message, standing, is_same_user=message.line == before)
@@ -196,32 +169,3 @@ class Brake:
     def wait(self) -> None:
         if (left := self._until - self._clock()) > 0:
             self._sleep(left)
-
-
-@dataclass(frozen=True)
-class _Load:
-    """What messages put into a call. `most`: messages, as one of them demands."""
-
-    call: Call = Call()  # noqa: RUF009  frozen
-    messages: int = 0
-    most: int | None = None
-
-    def with_one(self, message: Message, standing: Standing, *, is_same_user: bool) -> _Load:
-        call = self.call
-        if standing.outcome is None:
-            call = call.with_part(standing.part, is_same_user=is_same_user)
-        demanded = [one for one in (self.most, message.progress.get(AT_MOST)) if one is not None]
-        return _Load(call, self.messages + 1, min(demanded, default=None))
-
-    def with_all(self, its: Sequence[tuple[Message, Standing]]) -> _Load:
-        load = self
-        for number, (message, standing) in enumerate(its):
-            load = load.with_one(message, standing, is_same_user=number > 0)
-        return load
-
-    def fits(self, limits: Limits) -> bool:
-        most = min(limits.messages, self.most or limits.messages)
-        return self.messages <= most and self.call.fits(limits)
-
-    def is_full(self, limits: Limits) -> bool:
-        return self.most is not None or self.messages >= limits.messages or not self.call.has_room(limits)

@@ -10,10 +10,9 @@ from typing import Any
 
 from bridge.conversions.calls import Call
 from bridge.destinations.outcomes import of_answer, redact
+from bridge.destinations.rokt_events_packs import AT_MOST
 from bridge.message import Delivered, Divided, Json, Outcome, Rejected, Retry, Uncertain
 from bridge.upstream import Answer
-
-AT_MOST = "at_most"  # in a message's progress: so many messages in its next call
 
 # The pair, or ROKT_EVENTS_URL: no message's fault, so they wait until somebody mends the setting.
 OUR_SETTINGS = (401, 403, 404, 405)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from bridge.calendar.event import json_type
 from bridge.conversions.api_form import Pair, checked_name, checked_value
 from bridge.errors import InvalidValue
-from bridge.routes.conversions import scalar
+from bridge.routes.conversion_fields import scalar
 from bridge.routes.incoming import MOST_NAMED, Reader, name_shown
 
 

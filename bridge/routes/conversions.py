@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from bridge import hashing
-from bridge.calendar.event import json_type
-from bridge.conversions.api_form import checked_time
 from bridge.conversions.batches import (
     MOST_BATCH,
-    MOST_NAME,
     MOST_USER_ATTRIBUTES,
     MOST_VALUE,
     Batch,
@@ -30,18 +25,24 @@ from bridge.conversions.conversion import (
 )
 from bridge.errors import InvalidValue
 from bridge.message import Json, NewMessage
-from bridge.routes import incoming
+from bridge.routes import conversion_fields, incoming
+from bridge.routes.conversion_fields import (
+    address,
+    address_hash,
+    an_id,
+    attribute_name,
+    event_time,
+    flag,
+    scalar,
+)
 from bridge.routes.incoming import (
     MOST_NAMED,
     MOST_USER_ID,
     Reader,
     a_text,
     an_object_or_blank,
-    identifier,
     is_test,
-    moment,
     name_shown,
-    shown,
 )
 
 NAME = "conversions"
@@ -55,9 +56,6 @@ NOBODY = (
     "this user has no e-mail address in Braze"
 )
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
-_EPOCH = re.compile(r"[0-9]{9,10}|[0-9]{12,13}")  # seconds or milliseconds since 1970
-_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
 _LONGEST_ID = "0" * 36
 
@@ -102,11 +100,11 @@ def read_conversion(reader: Reader, body: Mapping[str, Any], now: datetime) -> C
     conversion = Conversion(
         email,
         email_sha256,
-        reader.read("user_id", lambda given: _id(given, MOST_USER_ID), body.get("user_id")),
-        reader.read("click_id", lambda given: _id(given, MOST_VALUE), body.get("click_id")),
+        reader.read("user_id", lambda given: an_id(given, MOST_USER_ID), body.get("user_id")),
+        reader.read("click_id", lambda given: an_id(given, MOST_VALUE), body.get("click_id")),
         user_attributes,
         attributes,
-        reader.read("event_time", lambda given: _time(given, now), body.get("event_time")),
+        reader.read("event_time", lambda given: event_time(given, now), body.get("event_time")),
     )
     if not reader.errors and (size := size_of_batch(batch_of(conversion))) > MOST_BATCH:
         told = f"the conversion has {size:,} bytes as it would leave; {MOST_BATCH:,} are the most"
@@ -145,7 +143,7 @@ def _is_refused(reader: Reader, *fields: str) -> bool:
 
 def _addresses(reader: Reader, body: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The address and its hash: what is hashed already is recognised, wherever it stands."""
-    is_hashing = reader.read("hash", _flag, body.get("hash"), False)
+    is_hashing = reader.read("hash", flag, body.get("hash"), False)
     email = reader.read("email", address, body.get("email"))
     email_sha256 = reader.read("email_sha256", address_hash, body.get("email_sha256"))
     if email and email_sha256 and hashing.hashed(email) != email_sha256:
@@ -155,30 +153,11 @@ def _addresses(reader: Reader, body: Mapping[str, Any]) -> tuple[str | None, str
     return email, email_sha256
 
 
-def address(given: object) -> str | None:
-    """An address, or the hash of one. Errors: InvalidValue."""
-    text = a_text(given)
-    found = hashing.hash_of(text) or hashing.address_of(text)
-    if text and found is None:
-        raise InvalidValue("is no e-mail address such as ada@example.com")
-    return found
-
-
-def address_hash(given: object) -> str | None:
-    """Errors: InvalidValue: a raw address must never stand in a hash's field."""
-    text = a_text(given)
-    if text and hashing.hash_of(text) is None:
-        if hashing.address_of(text):
-            raise InvalidValue("is an address, not its hash: send it as email, with hash: true")
-        raise InvalidValue("is no SHA-256 in hex: 64 digits and letters from a to f")
-    return hashing.hash_of(text)
-
-
 def _own(reader: Reader, body: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Scalar]:
     """The fields of the contract that were given, by Rokt's names."""
     found = {}
     for ours, rokts in names.items():
-        value = reader.read(ours, _READ.get(ours, _text), body.get(ours))
+        value = reader.read(ours, _READ.get(ours, conversion_fields.text), body.get(ours))
         if value is not None:
             found[rokts] = value
     return found
@@ -205,91 +184,8 @@ def _further(reader: Reader, body: Mapping[str, Any], field: str) -> dict[str, S
     return found
 
 
-def attribute_name(name: str) -> str:
-    """Errors: InvalidValue."""
-    if not name.strip():
-        raise InvalidValue("is no name")
-    if len(name) > MOST_NAME:
-        raise InvalidValue(f"is a name of more than {MOST_NAME} characters")
-    return identifier(name, 4 * MOST_NAME)
-
-
-def scalar(given: object) -> Scalar | None:
-    """A text, a number, or yes or no; None for a blank. Errors: InvalidValue."""
-    if given is None or isinstance(given, str):
-        return _text(given)
-    if isinstance(given, bool | int):
-        return given if abs(given) < 10**18 else _too_large()
-    if isinstance(given, float):
-        return given if math.isfinite(given) else _too_large()
-    raise InvalidValue(f"must be one text, number, true or false, not {json_type(given)}")
-
-
-def _too_large() -> Scalar:
-    raise InvalidValue("is too large a number")
-
-
-def _text(given: object) -> str | None:
-    """None for a blank one, as Liquid makes of what a user has not."""
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        given = str(scalar(given))
-    text = a_text(given)
-    if len(text) > MOST_VALUE:
-        raise InvalidValue(f"has {len(text):,} characters; {MOST_VALUE:,} are the most")
-    return identifier(text, 4 * MOST_VALUE) or None
-
-
-def _id(given: object, most: int) -> str | None:
-    return identifier(_text(given) or "", most) or None
-
-
-def _number(given: object) -> float | int | None:
-    if isinstance(given, str):
-        text = given.strip()
-        if not text:
-            return None
-        if not _NUMBER.fullmatch(text):
-            raise InvalidValue(
-                f"{shown(text)} is no number such as 129.95: digits, and a point where it must be"
-            )
-        return float(text) if "." in text else int(text)
-    if given is None:
-        return None
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        raise InvalidValue(f"must be a number such as 129.95, not {json_type(given)}")
-    if not abs(given) < 10**15:
-        raise InvalidValue("is too large a number")
-    return given
-
-
-def _quantity(given: object) -> int | None:
-    number = _number(given)
-    if number is None:
-        return None
-    if number != int(number) or number < 1:
-        raise InvalidValue("must be a whole number of at least 1")
-    return int(number)
-
-
-def _flag(given: object) -> bool:
-    if isinstance(given, bool):
-        return given
-    word = str(given) if isinstance(given, int) else a_text(given).lower()
-    if word not in _FLAGS:
-        raise InvalidValue("must be true or false")
-    return _FLAGS[word]
-
-
-def _time(given: object, now: datetime) -> datetime | None:
-    """A time with an offset, or in UTC; or seconds or milliseconds since 1970, as Liquid's `date: "%s"` makes."""
-    if isinstance(given, int) and not isinstance(given, bool):
-        given = str(given)
-    if given is None or (isinstance(given, str) and not given.strip()):
-        return None
-    if isinstance(given, str) and _EPOCH.fullmatch(given.strip()):
-        number = int(given)
-        return checked_time(datetime.fromtimestamp(number / 1000 if number >= 10**11 else number, UTC), now)
-    return checked_time(moment(given), now)
-
-
-_READ: Mapping[str, Any] = {"amount": _number, "margin": _number, "quantity": _quantity}
+_READ: Mapping[str, Any] = {
+    "amount": conversion_fields.number,
+    "margin": conversion_fields.number,
+    "quantity": conversion_fields.quantity,
+}

@@ -15,7 +15,8 @@ from bridge.conversions.calls import MOST_BATCHES
 from bridge.conversions.conversion import CONFIRMATION_REF, Conversion
 from bridge.errors import InvalidValue
 from bridge.message import Json
-from bridge.routes.conversions import address, attribute_name, scalar, size_of_batch, with_reference
+from bridge.routes.conversion_fields import address, attribute_name, scalar
+from bridge.routes.conversions import size_of_batch, with_reference
 from bridge.routes.incoming import MOST_NAMED, Reader, a_text, an_object, identifier, name_shown, shown
 
 NAME = "rokt.events"
