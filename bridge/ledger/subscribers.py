@@ -141,7 +141,7 @@ class Loaded:
         is_new = (
             before is not None and before.identifier is None and not (before.lookups or before.is_assumed)
         )
-        begins = is_new and after.identifier is not None and after.is_active and action == "update"
+        begins = is_new and after.identifier is not None and after.is_active and action != "unsubscribe"
         return "subscribe" if begins else None
 
     def _sent(self, message: NewMessage) -> NewMessage:

@@ -627,15 +627,12 @@ class TestLookingUpBeside:
 
 
 class TestWhoBecomesKnownLater:
-    @pytest.mark.parametrize(
-        "change",
-        [LookedUp("update", SUBSCRIPTION, None, subscriber_id=USER), None],
-        ids=["by Rokt", "by a change"],
-    )
-    def test_the_begin_is_told_then(self, kept: Kept, change: LookedUp | None) -> None:
+    @pytest.mark.parametrize("by", ["a look-up", "update", "subscribe"])
+    def test_the_begin_is_told_then(self, kept: Kept, by: Any) -> None:
         [skipped] = kept.take(subscribe(subscriber_id=None))
 
-        [message] = kept.take(change or said("update"))
+        answer = LookedUp("update", SUBSCRIPTION, None, subscriber_id=USER)
+        [message] = kept.take(answer if by == "a look-up" else said(by))
 
         assert skipped.state == State.SKIPPED
         assert message.request["event"]["name"] == "subscribe"
