@@ -17,6 +17,7 @@ from bridge.upstream import Answer
 # The pair, or ROKT_EVENTS_URL: no message's fault, so they wait until somebody mends the setting.
 OUR_SETTINGS = (401, 403, 404, 405)
 WORDS_MOST = 300  # characters of what mParticle says of one batch
+ANSWER_MOST = 4_000  # characters of an answer that are looked at; half of them are kept
 NEARLY = 90.0  # percent of what it allows; beyond it calls slow down
 USED = "X-mp-rate-limit-percentage-used"
 
@@ -137,5 +138,8 @@ def _brief(words: str) -> str:
 
 
 def _redacted(text: str) -> str:
-    """Without addresses, their hashes and tokens."""
+    """Without addresses, their hashes and tokens. What is cut off might be half of one."""
+    if len(text) > ANSWER_MOST:
+        end = max(text.rfind(mark, 0, ANSWER_MOST) for mark in ' ",\n')
+        text = text[: end + 1]
     return _HASH.sub("[hash]", redact(text))

@@ -160,6 +160,14 @@ class TestTakenInPart:
 
         assert "[email] [hash] is wrong" in found.reason  # type: ignore[union-attr]
 
+    def test_of_an_endless_answer_no_half_of_an_address_is_kept(self) -> None:
+        words = " ".join(["x" * 9] * 398 + ["ada@example.com" * 20])
+
+        [found] = read(an_answer(400, errors(words)), a_call(1))
+
+        assert "ada" not in found.answer  # type: ignore[union-attr]
+        assert len(found.answer) <= 4_000  # type: ignore[union-attr]
+
 
 class TestRefused:
     @pytest.mark.parametrize(("counts", "at_most"), [((1, 1), 1), ((1, 1, 1), 1), ((4, 3, 2), 4), ((2,), 1)])
