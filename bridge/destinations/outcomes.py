@@ -8,9 +8,13 @@ from bridge.errors import AnswerLost, CredentialRefused, UpstreamTrouble
 from bridge.message import Delivered, Outcome, Rejected, Retry, Uncertain
 from bridge.upstream import Answer
 
+MOST_READ = (
+    4_000  # characters of an answer: twice what is kept of it, and looking through 64 KB takes seconds
+)
 _ASKED_TO_WAIT = (408, 425, 429)
 _CREDENTIAL = (401, 403)
 _ADDRESS = re.compile(r"[^\s\"'<>@,;:]+@[^\s\"'<>@,;:]+\.[^\s\"'<>@,;:]+")
+_CUT_WORD = re.compile(r"[^\s\"'<>,;:]*\Z")
 _LONG_TOKEN = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+|\b[\w-]{20,}\.[\w-]{20,}\.[\w-]{10,}")
 
 
@@ -39,5 +43,7 @@ def of_trouble(trouble: UpstreamTrouble, ms: int, *, refused_account: str = "") 
 
 
 def redact(text: str) -> str:
-    """An upstream's words without addresses and tokens: vendors echo what they were sent."""
+    """An upstream's words without addresses and tokens: vendors echo what they were sent. Of long ones the begin."""
+    if len(text) > MOST_READ:
+        text = _CUT_WORD.sub("", text[:MOST_READ])  # what is left of an address would not look like one
     return _LONG_TOKEN.sub("[token]", _ADDRESS.sub("[email]", text))
