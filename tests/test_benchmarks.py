@@ -28,6 +28,9 @@ TINY = Extent(
     both=20,
     tokens=40,
     token_life=300,
+    subscribers=200,
+    addresses=500,
+    conversions=2_700,  # a second behind the warm-up, for each number of workers
     in_process=40,
 )
 
