@@ -23,6 +23,10 @@ class State(StrEnum):
 
 # In a message's progress: an earlier call of it may have worked, and nobody knows.
 UNSURE = "unsure"
+# It was delivered, and goes again only because an older call of its line was answered late.
+ONCE_MORE = "once_more"
+# So many messages, at the most, share its next call.
+AT_MOST = "at_most"
 
 SETTLED = frozenset({State.DELIVERED, State.DEAD, State.SKIPPED, State.SUPERSEDED, State.UNCERTAIN})
 

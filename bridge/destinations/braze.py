@@ -20,7 +20,7 @@ from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.ledger.braze_doubts import doubt, unsure_of
 from bridge.ledger.braze_shared import certain_of
 from bridge.ledger.subscribers import Place, forget_old, fullest, held, subscriptions_of, write_held
-from bridge.message import Message, Outcome, Skipped, State
+from bridge.message import ONCE_MORE, Message, Outcome, Skipped, State
 from bridge.settings import BatchSettings, BrazeSettings
 from bridge.subscribers.subscription import Subscription
 from bridge.subscribers.sync import EMPTY, Held, Values
@@ -34,7 +34,6 @@ IN_FLIGHT = 8  # calls of one worker at once
 ALREADY_SO = "Braze holds this already"
 NOBODY = "it names no profile of Braze"
 ARRAYS_NEARLY_FULL = 450  # values of one array: beyond 500 Braze drops the oldest
-ONCE_MORE = "once_more"  # in a message's progress: it was delivered, and goes for its attributes alone
 
 log = structlog.get_logger()
 

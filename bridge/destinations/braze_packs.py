@@ -9,13 +9,12 @@ from itertools import groupby
 from typing import Any
 
 from bridge.destinations.batch import Pack
-from bridge.message import Message
+from bridge.message import AT_MOST, Message
 from bridge.subscribers.track import Sync, objects_of
 
 ARRAY_MOST = 75  # objects of one array, also where a contract allows 225 of all three
 BODY_MOST = 3_900_000  # bytes; Braze refuses more than 4 MB
 BODY_LEAST = len('{"attributes":[],"events":[]}')
-AT_MOST = "at_most"  # in a message's progress: so many messages in its next call
 
 
 @dataclass(frozen=True)

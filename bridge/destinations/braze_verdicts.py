@@ -10,17 +10,13 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from bridge.destinations.braze_faults import Faults, faults_of
-from bridge.destinations.braze_packs import AT_MOST
-from bridge.destinations.outcomes import of_answer
-from bridge.message import Delivered, Divided, Json, Outcome, Rejected, Retry, Uncertain
+from bridge.destinations.outcomes import halved, of_answer
+from bridge.message import AT_MOST, Delivered, Json, Outcome, Rejected, Retry, Uncertain
 from bridge.upstream import Answer
 from bridge.upstream.answer import LONGEST_RETRY_AFTER
 
 ATTRIBUTES, EVENT = "attributes", "event"  # in a message's progress: what became of them in its last call
 TAKEN, UNKNOWN = "taken", "unknown"
-
-# The key, or BRAZE_REST_URL: no message's fault, so they wait until somebody mends the setting.
-OUR_SETTINGS = (401, 403, 404, 405)
 SUCCESS = ("success", "queued")
 WORDS_MOST = 300  # characters of what Braze says of one object
 EPOCH_FROM = 10**8  # X-RateLimit-Reset is an epoch or, by newer contracts, seconds: three years are no pause
@@ -62,18 +58,14 @@ def outcomes(answer: Answer, sent: Sent, redact: Redact) -> list[Outcome]:
     if is_taken and not _is_success(body):
         return [Uncertain(f"answered {answer.status}, and not as Braze does", answer.ms)] * len(sent.parts)
     faults = faults_of(told, sent.totals, is_counted=is_taken)
-    outcome = of_answer(clean, "", redact(_message(told)))
-    if isinstance(outcome, Rejected) and answer.status in OUR_SETTINGS:
-        outcome = Retry(outcome.reason, outcome.status, outcome.answer, outcome.ms, refused_account="")
+    outcome = of_answer(clean, "", redact(_message(told)), has_one_address=True)
     is_refused = isinstance(outcome, Rejected)
     if is_taken or (is_refused and all(its.are_all_located for its in faults.values())):
         judge = _Judge(clean, told, faults, len(sent.parts), redact)
         return [judge.outcome(part) for part in sent.parts.values()]
-    if isinstance(outcome, Rejected):
-        outcome = _refused(outcome, len(sent.parts))
-    elif isinstance(outcome, Retry) and answer.status == 429:
+    if isinstance(outcome, Retry) and answer.status == 429:
         outcome = replace(outcome, wait=wait_of(answer))
-    return [outcome] * len(sent.parts)
+    return [halved(outcome, len(sent.parts))] * len(sent.parts)
 
 
 def wait_of(answer: Answer) -> float | None:
@@ -162,14 +154,6 @@ def _is_success(body: object) -> bool:
         return False
     message = body.get("message", "success")
     return str(message).lower() in SUCCESS or any(name.endswith("_processed") for name in body)
-
-
-def _refused(refusal: Rejected, messages: int) -> Outcome:
-    """A whole call was refused, and nothing of it was done: the fault may be one message's."""
-    if messages == 1:
-        return refusal
-    progress = {AT_MOST: messages // 2}
-    return Divided(refusal.reason, refusal.status, refusal.answer, refusal.ms, progress)
 
 
 def _message(body: Mapping[str, Any]) -> str:

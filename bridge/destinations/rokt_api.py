@@ -15,9 +15,9 @@ from bridge.conversions.api_calls import Limits, calls_of
 from bridge.conversions.api_form import DESTINATIONS, HEADERS, PATHS, call_body
 from bridge.destinations.batch import Batch, Pack
 from bridge.destinations.outcomes import of_trouble, redact
-from bridge.destinations.rokt_api_verdicts import AT_MOST, outcomes
+from bridge.destinations.rokt_api_verdicts import outcomes
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
-from bridge.message import Message, Outcome, State
+from bridge.message import AT_MOST, Message, Outcome, State
 from bridge.rate import Rate
 from bridge.settings import BatchSettings, Credential, RoktApiSettings
 from bridge.upstream import Auth, OAuth2ClientCredentials, Upstream

@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bridge.destinations.outcomes import of_answer
-from bridge.message import Delivered, Divided, Outcome, Rejected, Retry, Uncertain
+from bridge.destinations.outcomes import halved, of_answer
+from bridge.message import AT_MOST, Delivered, Outcome, Rejected, Retry, Uncertain
 from bridge.upstream import Answer
 
-AT_MOST = "at_most"  # in a message's progress: so many messages in its next call
 SEEN_BEFORE = 409  # an idempotency key that is known: what the call held is there
-OUR_SETTINGS = (404, 405)  # ROKT_API_URL: no event's fault, so they wait until somebody mends it
 MAY_PASS = (
     "InternalServerError",
     "ServiceUnavailableError",
@@ -31,14 +29,8 @@ def outcomes(answer: Answer, ids: Sequence[str], redact: Redact) -> list[Outcome
         return _each(clean, answer, ids, redact)
     if answer.status == SEEN_BEFORE:
         return [Delivered(answer.status, clean.text, answer.ms)] * count
-    outcome = of_answer(clean, "", redact(_words(answer.json())))
-    if isinstance(outcome, Rejected) and answer.status in OUR_SETTINGS:
-        outcome = Retry(outcome.reason, outcome.status, outcome.answer, outcome.ms, refused_account="")
-    elif isinstance(outcome, Rejected) and count > 1:
-        # A call is refused whole, also where the fault is one event's.
-        progress = {AT_MOST: count // 2}
-        outcome = Divided(outcome.reason, outcome.status, outcome.answer, outcome.ms, progress)
-    return [outcome] * count
+    outcome = of_answer(clean, "", redact(_words(answer.json())), has_one_address=True)
+    return [halved(outcome, count)] * count
 
 
 def _each(clean: Answer, answer: Answer, ids: Sequence[str], redact: Redact) -> list[Outcome]:

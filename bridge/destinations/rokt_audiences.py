@@ -17,9 +17,20 @@ from bridge.audiences.calls import AudienceCall, calls_of, first_batch, limits_o
 from bridge.audiences.change import AudienceChange
 from bridge.audiences.part import Part
 from bridge.destinations.batch import Batch, Pack
-from bridge.destinations.outcomes import of_answer, of_trouble, redact
+from bridge.destinations.outcomes import begin_of, halved, of_answer, of_trouble, redact
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
-from bridge.message import Delivered, Divided, Message, Outcome, Rejected, Retry, Skipped, State, Uncertain
+from bridge.message import (
+    AT_MOST,
+    Delivered,
+    Divided,
+    Message,
+    Outcome,
+    Rejected,
+    Retry,
+    Skipped,
+    State,
+    Uncertain,
+)
 from bridge.rate import Rate
 from bridge.settings import BatchSettings, Credential, RoktApiSettings
 from bridge.upstream import Answer, Upstream
@@ -31,11 +42,8 @@ AUTH_CHECK = "/v3/auth-check"  # Segment's destination makes this call; Rokt's p
 IN_FLIGHT = 8  # of different lists
 CALL_SECONDS = 10.0  # for all calls of a batch together
 LEAST_SECONDS = 3.0  # that must be left for a further one
-# The key, ROKT_ACCOUNT_ID's right to it or ROKT_AUDIENCE_URL: no message's fault, they wait until it is mended.
-OUR_SETTINGS = (401, 403, 404, 405)
-AT_MOST, PART = "at_most", "part"  # in a message's progress: messages of its next batch; what of it goes next
+PART = "part"  # in a message's progress: what of it goes next
 WORDS_MOST = 300  # characters of what Rokt says
-ANSWER_MOST = 4_000  # characters of an answer that are looked at; half of them are kept
 
 SAID_OTHERWISE = "a later message says otherwise of everybody in this one"
 NOT_YET = "left for the next batch: this one took long"
@@ -153,15 +161,10 @@ class RoktAudiences:
             answer = self._upstream.send("POST", IMPORT, body, headers=headers, turn=turn, within=seconds)
         except UpstreamTrouble as trouble:
             return of_trouble(trouble, round((time.monotonic() - started) * 1000))
-        outcome = of_answer(replace(answer, text=self._redact(answer.text)), "", self._words(answer))
-        if not isinstance(outcome, Rejected):
-            return outcome
-        if answer.status in OUR_SETTINGS:
-            return Retry(outcome.reason, outcome.status, outcome.answer, outcome.ms, refused_account="")
-        if len(messages) == 1:
-            return outcome
-        progress = {AT_MOST: max(1, len(call.positions) // 2)}
-        return Divided(outcome.reason, outcome.status, outcome.answer, outcome.ms, progress)
+        clean = replace(answer, text=self._redact(answer.text))
+        outcome = of_answer(clean, "", self._words(answer), has_one_address=True)
+        # Of several calls of a batch one may have a single message, which shares the next with nobody.
+        return outcome if len(messages) == 1 else halved(outcome, max(2, len(call.positions)))
 
     def _words(self, answer: Answer) -> str:
         """Rokt's own, in whichever of the forms its systems answer in."""
@@ -176,11 +179,8 @@ class RoktAudiences:
         return self._redact(": ".join(word for word in words if isinstance(word, str) and word))[:WORDS_MOST]
 
     def _redact(self, text: str) -> str:
-        """A hash names a person to whoever knows the address. What is cut off might be half of one."""
-        if len(text) > ANSWER_MOST:
-            end = max(text.rfind(mark, 0, ANSWER_MOST) for mark in ' ",\n')
-            text = text[: end + 1]
-        text = _ADDRESS.sub("[email]", _HASH.sub("[hash]", self._secrets.sub("[key]", text)))
+        """A hash names a person to whoever knows the address."""
+        text = _ADDRESS.sub("[email]", _HASH.sub("[hash]", self._secrets.sub("[key]", begin_of(text))))
         return redact(text)
 
     def _checked(self) -> str | UpstreamTrouble:

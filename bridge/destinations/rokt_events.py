@@ -19,7 +19,7 @@ from bridge.destinations.outcomes import of_trouble
 from bridge.destinations.rokt_events_packs import Load, Standing, packs_of
 from bridge.destinations.rokt_events_verdicts import doubtful, is_nearly_used_up, outcomes
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
-from bridge.message import UNSURE, Delivered, Message, Outcome, State, Undecided
+from bridge.message import ONCE_MORE, UNSURE, Delivered, Message, Outcome, State, Undecided
 from bridge.settings import BatchSettings, RoktEventsSettings
 from bridge.upstream import Upstream
 from bridge.upstream.basic import Basic
@@ -27,7 +27,6 @@ from bridge.upstream.basic import Basic
 NAME = "rokt_events"
 IN_FLIGHT = 8  # calls of one worker at once
 SLOWED_FOR = 1.0  # seconds, once nearly all that Rokt allows is used up
-ONCE_MORE = "once_more"  # in a message's progress: it was delivered, and an older call of its line came late
 NOT_AGAIN = (
     "whether an earlier call of it worked is not known, and without a confirmation_ref Rokt would count it twice: "
     "replay it, or leave it"

@@ -9,9 +9,7 @@ from itertools import groupby
 from bridge.conversions.batches import Part
 from bridge.conversions.calls import Call, Limits
 from bridge.destinations.batch import Pack
-from bridge.message import Message, Outcome
-
-AT_MOST = "at_most"  # in a message's progress: so many messages in its next call
+from bridge.message import AT_MOST, Message, Outcome
 
 
 @dataclass(frozen=True)

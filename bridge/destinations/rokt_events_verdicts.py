@@ -9,15 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.conversions.calls import Call
-from bridge.destinations.outcomes import of_answer, redact
-from bridge.destinations.rokt_events_packs import AT_MOST
-from bridge.message import Delivered, Divided, Json, Outcome, Rejected, Retry, Uncertain
+from bridge.destinations.outcomes import halved, of_answer, redact
+from bridge.message import AT_MOST, Delivered, Divided, Outcome, Rejected, Uncertain
 from bridge.upstream import Answer
 
-# The pair, or ROKT_EVENTS_URL: no message's fault, so they wait until somebody mends the setting.
-OUR_SETTINGS = (401, 403, 404, 405)
 WORDS_MOST = 300  # characters of what mParticle says of one batch
-ANSWER_MOST = 4_000  # characters of an answer that are looked at; half of them are kept
 NEARLY = 90.0  # percent of what it allows; beyond it calls slow down
 USED = "X-mp-rate-limit-percentage-used"
 
@@ -33,7 +29,8 @@ def outcomes(answer: Answer, call: Call, known: Sequence[bool]) -> list[Outcome]
     is_empty = not answer.text.strip() or body in ({}, [])
     faults = list(_faults(body, call))
     clean = replace(answer, text=_redacted(answer.text))
-    outcome = of_answer(clean, "", _redacted("; ".join(fault.words for fault in faults[:3])))
+    words = _redacted("; ".join(fault.words for fault in faults[:3]))
+    outcome = of_answer(clean, "", words, has_one_address=True)
     if isinstance(outcome, Delivered):
         if faults:
             return _each(clean, call, known, faults)
@@ -41,9 +38,7 @@ def outcomes(answer: Answer, call: Call, known: Sequence[bool]) -> list[Outcome]
             return [outcome] * len(known)
         unread = Uncertain(f"answered {answer.status}, and not as mParticle does", answer.ms)
         return [doubtful(unread, is_known_again=one) for one in known]
-    if isinstance(outcome, Rejected):
-        outcome = _refused(outcome, answer.status, len(known))
-    return [outcome] * len(known)
+    return [halved(outcome, len(known))] * len(known)
 
 
 def doubtful(outcome: Outcome, *, is_known_again: bool) -> Outcome:
@@ -123,23 +118,10 @@ def _unplaced(answer: Answer, reason: str, *, is_known_again: bool) -> Outcome:
     return Uncertain(reason, answer.ms, is_final=True)
 
 
-def _refused(refusal: Rejected, status: int, messages: int) -> Outcome:
-    """A whole call was refused, and nothing of it was taken: the fault may be one message's."""
-    if status in OUR_SETTINGS:
-        return Retry(refusal.reason, refusal.status, refusal.answer, refusal.ms, refused_account="")
-    if messages == 1:
-        return refusal
-    progress: Json = {AT_MOST: messages // 2}
-    return Divided(refusal.reason, refusal.status, refusal.answer, refusal.ms, progress)
-
-
 def _brief(words: str) -> str:
     return _redacted(words)[:WORDS_MOST]
 
 
 def _redacted(text: str) -> str:
-    """Without addresses, their hashes and tokens. What is cut off might be half of one."""
-    if len(text) > ANSWER_MOST:
-        end = max(text.rfind(mark, 0, ANSWER_MOST) for mark in ' ",\n')
-        text = text[: end + 1]
+    """Without addresses, their hashes and tokens."""
     return _HASH.sub("[hash]", redact(text))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.message import UNSURE, Message, State
+from bridge.message import ONCE_MORE, UNSURE, Message, State
 from bridge.outbox.lines import enter, give_up, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting, workers
 from bridge.rows import insert, update
@@ -19,12 +19,11 @@ SWEEP_ROWS = 64
 TOO_LATE = "too late"
 WORKER_LOST = "the worker that sent this was not heard of again"
 OVERTAKEN_LATE = "an older call of this event was answered late, so this goes once more"
-_AGAIN = "once_more"  # in a message's progress: it was delivered, and waits only to be the last again
 # Of a delivered message that goes again: its deadline and its failures were met before.
 _ONCE_MORE = {
     "state": State.RETRYING,
     "was_uncertain": True,
-    "progress": {_AGAIN: True},
+    "progress": {ONCE_MORE: True},
     "expires_at": None,
     "first_failed_at": None,
     "tries": 0,
@@ -117,7 +116,7 @@ def _mark_unsure(connection: Connection, seqs: Sequence[int]) -> None:
 def _is_going_again(connection: Connection, line: int) -> bool:
     query = sa.select(messages.c.progress).join(waiting, waiting.c.seq == messages.c.seq)
     its = connection.scalars(query.where(waiting.c.line == line, messages.c.progress.is_not(None)))
-    return any(_AGAIN in progress for progress in its)
+    return any(ONCE_MORE in progress for progress in its)
 
 
 def _last_delivered(connection: Connection, line: int) -> int | None:

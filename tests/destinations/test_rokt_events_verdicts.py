@@ -13,9 +13,8 @@ from urllib3 import HTTPHeaderDict
 from bridge.conversions.batches import Part, batch_of
 from bridge.conversions.calls import Call
 from bridge.conversions.conversion import Conversion
-from bridge.destinations.rokt_events_packs import AT_MOST
 from bridge.destinations.rokt_events_verdicts import doubtful, is_nearly_used_up, outcomes
-from bridge.message import Delivered, Divided, Outcome, Rejected, Retry, Uncertain
+from bridge.message import AT_MOST, Delivered, Divided, Outcome, Rejected, Retry, Uncertain
 from bridge.upstream import Answer
 
 GUID = (
