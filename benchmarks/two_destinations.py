@@ -31,10 +31,10 @@ class Second(OneByOne):
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> Sequence[Any]:
         return [None] * len(messages)
 
-    def deliver_one(self, message: Message, standing: Any, turn: Turn) -> Outcome:
+    def deliver(self, messages: Sequence[Message], standings: Sequence[Any], turn: Turn) -> list[Outcome]:
         turn()
         time.sleep(0.005)
-        return Delivered(202, "", 5)
+        return [Delivered(202, "", 5)]
 
     def record(self, connection: Connection, done: Any, now: datetime) -> None:
         pass

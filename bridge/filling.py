@@ -58,7 +58,7 @@ class Filler:
         """At most so many calls, filled. One that is not full goes once the first in it has waited long enough."""
         destination = self._destination
         filled = self._filled(connection, most * self._of_a_call, now, lanes, is_probe=is_probe)
-        if filled.is_cut and not filled.packs[-1].is_full:
+        if filled.is_cut and filled.packs and not filled.packs[-1].is_full:
             filled = self._filled(
                 connection, most * destination.batch.messages, now, lanes, is_probe=is_probe
             )
@@ -82,6 +82,8 @@ class Filler:
         is_cut = len(found) == limit
         if destination.batch.merges:
             found = with_their_lines(connection, found, destination.batch.messages)
+        if destination.batch.messages > 1:
+            found = list(_in_time(found, now))
         messages = [one.message for one in found]
         standings = destination.look_up(connection, messages) if found else []
         packs = destination.pack(messages, standings) if found else []
@@ -106,6 +108,17 @@ class _Filled:
             if pack.is_full or any(_is_ripe(one, ripe_since) for one in some):
                 yield [one.message for one in some], list(self.standings[start:end])
             start = end + pack.left_out
+
+
+def _in_time(found: Sequence[Due], now: datetime) -> Iterator[Due]:
+    """Without what is too late, which would leave among others, and without what stands behind that in its line."""
+    stopped: set[int] = set()
+    for one in found:
+        message = one.message
+        if message.expires_at is not None and message.expires_at <= now:
+            stopped.add(message.line)
+        if message.line not in stopped:
+            yield one
 
 
 def _is_ripe(one: Due, since: datetime) -> bool:

@@ -96,12 +96,16 @@ class Message:
 
 @dataclass(frozen=True)
 class Delivered:
-    """The upstream has taken it. `progress` other than None: this call did a part, the rest follows at once."""
+    """The upstream has taken it. `progress` other than None: this call did a part, the rest follows at once.
+
+    `is_nearly_too_much`: it said that little more is allowed for now.
+    """
 
     status: int | None = None
     answer: str = ""
     ms: int = 0
     progress: Json | None = None
+    is_nearly_too_much: bool = False
 
 
 @dataclass(frozen=True)

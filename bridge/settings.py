@@ -16,7 +16,9 @@ from bridge.variables import Variables, base_url, duration, on_off, one_of, size
 
 SCOPES = ("send", "read", "templates", "operate")
 MIN_RETENTION_DAYS = 8  # a repeat is recognised for seven days, so its message must outlive them
+ROLES = ("viewer", "editor", "publisher")  # of the console's people; each may what the one before it may
 LEAST_SECRET = 16  # characters of what stands in the path of Rokt's webhook
+LEAST_SIGNING = 16  # characters of the key that signs the console's sessions
 MOST_OBJECTS = 225  # of one /users/track call: 75 attributes, 75 events, 75 purchases
 CALENDAR_URL = "https://api.roktcalendar.com"
 BRAZE_URL = "https://rest.iad-01.braze.com"  # of one of Braze's clusters, to show what is meant
@@ -193,6 +195,36 @@ class SubscriberSettings:
 
 
 @dataclass(frozen=True)
+class ConsoleUser:
+    """One entry of CONSOLE_USERS."""
+
+    name: str
+    password_hash: Secret
+    role: str
+
+
+@dataclass(frozen=True)
+class OidcSettings:
+    """An OpenID provider that says who somebody is. `issuer`: as it stands in its tokens."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """Who may sign in to the console; it is off if nobody may."""
+
+    users: tuple[ConsoleUser, ...] = ()
+    oidc: OidcSettings | None = None
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.users or self.oidc)
+
+
+@dataclass(frozen=True)
 class BatchSettings:
     """When a batch leaves: at so many messages, at this age of its oldest, at so many bytes."""
 
@@ -214,6 +246,7 @@ class Settings:
     conversions: ConversionSettings
     offers: OffersSettings | None
     subscribers: SubscriberSettings
+    console: ConsoleSettings
     batch: BatchSettings
     test_subscriptions: frozenset[str] = field(repr=False)
     retry_for: timedelta
@@ -248,11 +281,18 @@ class _Reader(Variables):
         )
         keys = self.read("BRIDGE_TOKENS", "", inbound_keys) or ()
         secret_key = self.text("SECRET_KEY")
+        console = self._console(is_development)
         if is_web and not is_development:
             if not keys and not self.text("BRIDGE_TOKENS").strip(", "):
                 self.faults.append("BRIDGE_TOKENS is missing: name:secret[:scope+scope], comma-separated")
             if not secret_key:
                 self.faults.append("SECRET_KEY is missing: a long random text that signs links and sessions")
+        if is_web and console.is_on and len(secret_key) < LEAST_SIGNING and (secret_key or is_development):
+            # Whoever guesses it signs in to the console as whom they like.
+            self.faults.append(
+                f"SECRET_KEY is {'too short' if secret_key else 'missing'}: it signs the console's sessions, so "
+                "make it long and random, such as `openssl rand -hex 32` prints"
+            )
         merges = self.read("ROKT_SUBSCRIBER_MERGE", "on", on_off)
         settings = Settings(
             database_url=self.read("DATABASE_URL", "sqlite:///var/bridge.db", self._database_url),
@@ -273,6 +313,7 @@ class _Reader(Variables):
             ),
             offers=self._offers(is_development),
             subscribers=self._subscribers(merges),
+            console=console,
             batch=BatchSettings(
                 count=self.read("BATCH_COUNT", "100", whole(1)),
                 age=self.read("BATCH_AGE", "1s", duration),
@@ -370,6 +411,21 @@ class _Reader(Variables):
         )
         return offers if given else None
 
+    def _console(self, is_development: bool) -> ConsoleSettings:
+        names = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
+        given = [name for name in names if self.text(name)]
+        if given:
+            lacking = [name for name in names if name not in given]
+            self.faults.extend(f"{name} is missing: {given[0]} is set" for name in lacking)
+        example = "https://login.example.com"
+        oidc = OidcSettings(
+            issuer=self.read("OIDC_ISSUER", example, base_url(example, allow_http=is_development)),
+            client_id=self.read("OIDC_CLIENT_ID", "", _header),
+            client_secret=self.read("OIDC_CLIENT_SECRET", "", _api_key),
+        )
+        users = self.read("CONSOLE_USERS", "", console_users) or ()
+        return ConsoleSettings(users, oidc if given else None)
+
     def _subscribers(self, merges: bool) -> SubscriberSettings:
         fallback = self.read("ROKT_SUBSCRIBER_FALLBACK", "none", one_of("none", "email", "alias"))
         return SubscriberSettings(
@@ -421,6 +477,27 @@ def inbound_keys(text: str) -> tuple[InboundKey, ...]:
             )
         keys.append(InboundKey(name, Secret(secret), scopes))
     return tuple(keys)
+
+
+def console_users(text: str) -> tuple[ConsoleUser, ...]:
+    """`name:password-hash[:role],…`. Errors: InvalidValue that names the entry, never its password or hash."""
+    users: list[ConsoleUser] = []
+    for number, entry in enumerate(filter(None, (part.strip() for part in text.split(","))), 1):
+        name, _, rest = entry.partition(":")
+        told = f"entry {number}" + (f" ({name})" if rest and name else "")
+        match = re.fullmatch(r"(scrypt:[0-9:]{5,20}\$[A-Za-z0-9]{8,64}\$[0-9a-f]{128})(?::(.*))?", rest)
+        if not name or not match:
+            raise InvalidValue(
+                f"{told} is not name:password-hash or name:password-hash:role; `python -m bridge hash-password` makes "
+                "the hash, which holds $ and so needs single quotes in a shell"
+            )
+        role = match[2] or ROLES[-1]
+        if role not in ROLES:
+            raise InvalidValue(f"{told} has the unknown role {role[:20]!r}; there are {', '.join(ROLES)}")
+        if name in (user.name for user in users):
+            raise InvalidValue(f"{told} has a name that another entry has already")
+        users.append(ConsoleUser(name, Secret(match[1]), role))
+    return tuple(users)
 
 
 def webhook_secrets(text: str) -> tuple[Secret, ...]:

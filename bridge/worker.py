@@ -269,6 +269,8 @@ class Worker:
     ) -> None:
         """A call that others took over was answered after all, maybe after a newer one of its line."""
         overtaken = {r.call.message.line for _, r in late if isinstance(r.outcome, Delivered | Uncertain)}
+        if not destination.batch.undoes:
+            overtaken = set()
         if late:
             destination.doubt(connection, [(result.call.message, standing) for standing, result in late])
         for _, result in late:

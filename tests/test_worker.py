@@ -698,11 +698,12 @@ class Upstream(OneByOne):
         self.claimed.append(len(messages))
         return [None] * len(messages)
 
-    def deliver_one(self, message: Message, standing: Any, turn: Turn) -> Outcome:
+    def deliver(self, messages: Sequence[Message], standings: Sequence[Any], turn: Turn) -> list[Outcome]:
+        [message] = messages
         self.calls.append(message)
         self.is_called.set()
         assert self.let_go.wait(20)
-        return self.answer(message)
+        return [self.answer(message)]
 
     def record(
         self,

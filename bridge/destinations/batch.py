@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from bridge.message import Message, Outcome
+from bridge.message import Message, Outcome, State
 
 
 @dataclass(frozen=True)
 class Batch:
     """`messages`: the most of one call. `age`: how long the first may wait for a call to fill. `merges`: what waits
-    in a line goes with its head, in order.
+    in a line goes with its head, in order. `undoes`: an older message that arrives late undoes a newer one of its
+    line, which then goes once more.
     """
 
     messages: int = 1
     age: timedelta = timedelta(0)
     merges: bool = False
+    undoes: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,25 @@ class OneByOne:
     ) -> None:
         """A message says itself whether an earlier call of it may have worked."""
 
-    def deliver(
-        self, messages: Sequence[Message], standings: Sequence[Any], turn: Callable[[], None]
-    ) -> list[Outcome]:
-        [message], [standing] = messages, standings
-        return [self.deliver_one(message, standing, turn)]
 
-    def deliver_one(self, message: Message, standing: Any, turn: Callable[[], None]) -> Outcome:
-        raise NotImplementedError
+class WithoutLedger:
+    """Of a destination with one credential that remembers nothing of what it did: messages say all themselves."""
+
+    def credential_of(self, account_code: str) -> str:
+        return ""
+
+    def intend(
+        self, connection: Connection, messages: Sequence[Message], standings: Sequence[Any], now: datetime
+    ) -> None: ...
+
+    def record(
+        self,
+        connection: Connection,
+        done: Sequence[tuple[Message, Any, Outcome, State | None]],
+        now: datetime,
+    ) -> None: ...
+
+    def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, Any]]) -> None: ...
+
+    def forget_old(self, connection: Connection, now: datetime) -> int:
+        return 0

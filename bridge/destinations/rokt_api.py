@@ -6,18 +6,17 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from bridge.conversions.api_calls import Limits, calls_of
 from bridge.conversions.api_form import DESTINATIONS, HEADERS, PATHS, call_body
-from bridge.destinations.batch import Batch, Pack
+from bridge.destinations.batch import Batch, Pack, WithoutLedger
 from bridge.destinations.outcomes import of_trouble, redact
 from bridge.destinations.rokt_api_verdicts import outcomes
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
-from bridge.message import AT_MOST, Message, Outcome, State
+from bridge.message import AT_MOST, Message, Outcome
 from bridge.rate import Rate
 from bridge.settings import BatchSettings, Credential, RoktApiSettings
 from bridge.upstream import Auth, OAuth2ClientCredentials, Upstream
@@ -29,7 +28,9 @@ IN_FLIGHT = 8  # calls of one worker at once
 ANSWER_LIMIT = 4 * 1024 * 1024  # bytes; what was not processed is repeated in the answer
 
 
-class RoktApi:
+class RoktApi(WithoutLedger):
+    """Rokt knows an event by its id, so one that may have arrived is sent again as it is."""
+
     in_flight = IN_FLIGHT
     rate = Rate()  # Rokt names no limit
 
@@ -46,7 +47,7 @@ class RoktApi:
         self.name = DESTINATIONS[version]
         self._account_id = settings.account_id
         self._limits = Limits.of(settings.account_id, batch.count, batch.size)
-        self.batch = Batch(self._limits.events, batch.age)
+        self.batch = Batch(self._limits.events, batch.age, undoes=False)
         self._path = PATHS[version]
         its_id, secret = credential.client_id, credential.secret.reveal()
         auth: Auth = Basic(its_id, secret)
@@ -58,9 +59,6 @@ class RoktApi:
             settings.url, auth, allow_http=allow_http, connections=IN_FLIGHT, answer_limit=ANSWER_LIMIT
         )
 
-    def credential_of(self, account_code: str) -> str:
-        return ""
-
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[None]:
         """An event needs to know of no other."""
         return [None] * len(messages)
@@ -68,11 +66,6 @@ class RoktApi:
     def pack(self, messages: Sequence[Message], standings: Sequence[None]) -> list[Pack]:
         events = ((_event(message), message.progress.get(AT_MOST)) for message in messages)
         return [Pack(size, is_full=is_full) for size, is_full in calls_of(events, self._limits)]
-
-    def intend(
-        self, connection: Connection, messages: Sequence[Message], standings: Sequence[None], now: datetime
-    ) -> None:
-        """Rokt knows an event by its id, so one that may have arrived is sent again as it is."""
 
     def deliver(
         self, messages: Sequence[Message], standings: Sequence[None], turn: Callable[[], None]
@@ -85,20 +78,6 @@ class RoktApi:
         except UpstreamTrouble as trouble:
             return [of_trouble(trouble, round((time.monotonic() - started) * 1000))] * len(messages)
         return outcomes(answer, [_event(message)["clientEventId"] for message in messages], self._redact)
-
-    def record(
-        self,
-        connection: Connection,
-        done: Sequence[tuple[Message, None, Outcome, State | None]],
-        now: datetime,
-    ) -> None:
-        """There is no ledger of events."""
-
-    def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, None]]) -> None:
-        """A late call may have brought what a newer one brought too: to Rokt both are the same event."""
-
-    def forget_old(self, connection: Connection, now: datetime) -> int:
-        return 0
 
     def check(self) -> dict[str, str | UpstreamTrouble]:
         return {"": self._checked()}

@@ -7,7 +7,6 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +15,7 @@ from sqlalchemy.engine import Connection
 from bridge.audiences.calls import AudienceCall, calls_of, first_batch, limits_of
 from bridge.audiences.change import AudienceChange
 from bridge.audiences.part import Part
-from bridge.destinations.batch import Batch, Pack
+from bridge.destinations.batch import Batch, Pack, WithoutLedger
 from bridge.destinations.outcomes import begin_of, halved, of_answer, of_trouble, redact
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.message import (
@@ -28,7 +27,6 @@ from bridge.message import (
     Rejected,
     Retry,
     Skipped,
-    State,
     Uncertain,
 )
 from bridge.rate import Rate
@@ -53,7 +51,9 @@ _HASH = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{64}(?![0-9A-Za-z])")
 _ADDRESS = re.compile(r"[^\s\"<>@,;]+@[^\s\"'<>@,;:]+")  # an apostrophe may stand before the @
 
 
-class RoktAudiences:
+class RoktAudiences(WithoutLedger):
+    """Rokt alone holds the lists, and to say a thing of one twice does no harm."""
+
     name = NAME
     in_flight = IN_FLIGHT
 
@@ -75,9 +75,6 @@ class RoktAudiences:
             call_seconds=CALL_SECONDS,
         )
 
-    def credential_of(self, account_code: str) -> str:
-        return ""
-
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[AudienceChange]:
         """What each message says, as far as it goes with its next call."""
         return [_part_of(message).among(AudienceChange.of(message.request)) for message in messages]
@@ -89,15 +86,6 @@ class RoktAudiences:
         for _, its in groupby(both, lambda one: one[0].line):
             packs.append(self._packed(list(its)))
         return packs
-
-    def intend(
-        self,
-        connection: Connection,
-        messages: Sequence[Message],
-        standings: Sequence[AudienceChange],
-        now: datetime,
-    ) -> None:
-        """To say a thing of a list twice does no harm, so nothing is remembered."""
 
     def deliver(
         self, messages: Sequence[Message], standings: Sequence[AudienceChange], turn: Callable[[], None]
@@ -118,20 +106,6 @@ class RoktAudiences:
         if len(messages) == 1:
             found = [_of_part(messages[0], found[0])]
         return _in_order(found)
-
-    def record(
-        self,
-        connection: Connection,
-        done: Sequence[tuple[Message, AudienceChange, Outcome, State | None]],
-        now: datetime,
-    ) -> None:
-        """Rokt alone holds the lists."""
-
-    def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, AudienceChange | None]]) -> None:
-        """Nothing was remembered."""
-
-    def forget_old(self, connection: Connection, now: datetime) -> int:
-        return 0
 
     def check(self) -> dict[str, str | UpstreamTrouble]:
         return {"": self._checked()}

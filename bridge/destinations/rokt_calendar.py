@@ -87,8 +87,14 @@ class RoktCalendar(OneByOne):
             for m in messages
         ]
 
-    def deliver_one(self, message: Message, standing: Known | Asked, turn: Callable[[], None]) -> Outcome:
+    def deliver(
+        self, messages: Sequence[Message], standings: Sequence[Known | Asked], turn: Callable[[], None]
+    ) -> list[Outcome]:
         """Make the next call for a message; the rest, if there is one, follows as its own call."""
+        [message], [standing] = messages, standings
+        return [self._sent(message, standing, turn)]
+
+    def _sent(self, message: Message, standing: Known | Asked, turn: Callable[[], None]) -> Outcome:
         credential = self.credential_of(message.account_code)
         upstream, owner = self._upstreams.get(credential), message.account_code if credential else ""
         if isinstance(standing, Asked):

@@ -5,49 +5,44 @@ https://docs.rokt.com/developers/integration-guides/rokt-ads/event-api
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
 from bridge.conversions.batches import Part, is_known_again
 from bridge.conversions.calls import Call, Limits
-from bridge.destinations.batch import Batch, Pack
+from bridge.destinations.batch import Batch, Pack, WithoutLedger
 from bridge.destinations.outcomes import of_trouble
 from bridge.destinations.rokt_events_packs import Load, Standing, packs_of
-from bridge.destinations.rokt_events_verdicts import doubtful, is_nearly_used_up, outcomes
+from bridge.destinations.rokt_events_verdicts import doubtful, outcomes
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
-from bridge.message import ONCE_MORE, UNSURE, Delivered, Message, Outcome, State, Undecided
+from bridge.message import ONCE_MORE, UNSURE, Delivered, Message, Outcome, Undecided
 from bridge.settings import BatchSettings, RoktEventsSettings
 from bridge.upstream import Upstream
 from bridge.upstream.basic import Basic
 
 NAME = "rokt_events"
 IN_FLIGHT = 8  # calls of one worker at once
-SLOWED_FOR = 1.0  # seconds, once nearly all that Rokt allows is used up
 NOT_AGAIN = (
     "whether an earlier call of it worked is not known, and without a confirmation_ref Rokt would count it twice: "
     "replay it, or leave it"
 )
 
 
-class RoktEvents:
+class RoktEvents(WithoutLedger):
+    """A message says itself whether an earlier call of it may have worked, and no conversion depends on another."""
+
     name = NAME
     in_flight = IN_FLIGHT
 
     def __init__(self, settings: RoktEventsSettings, batch: BatchSettings, *, allow_http: bool) -> None:
         self.rate = settings.rate
-        self.batch = Batch(batch.count, batch.age, merges=True)
+        self.batch = Batch(batch.count, batch.age, merges=True, undoes=False)
         self._environment = settings.environment
         self._limits = Limits.of(settings.rate, batch.count, batch.size)
         basic = Basic(settings.key, settings.secret.reveal())
         self._upstream = Upstream(settings.url, basic, allow_http=allow_http, connections=IN_FLIGHT)
-        self._brake = Brake()
-
-    def credential_of(self, account_code: str) -> str:
-        return ""
 
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Standing]:
         return [self._standing(message) for message in messages]
@@ -55,15 +50,6 @@ class RoktEvents:
     def pack(self, messages: Sequence[Message], standings: Sequence[Standing]) -> list[Pack]:
         """A user's in one call, as far as they fit."""
         return packs_of(messages, standings, self._limits)
-
-    def intend(
-        self,
-        connection: Connection,
-        messages: Sequence[Message],
-        standings: Sequence[Standing],
-        now: datetime,
-    ) -> None:
-        """A message says itself whether an earlier call of it may have worked."""
 
     def deliver(
         self, messages: Sequence[Message], standings: Sequence[Standing], turn: Callable[[], None]
@@ -85,20 +71,6 @@ class RoktEvents:
                 found[position] = outcome
         return [outcome for outcome in found if outcome is not None]
 
-    def record(
-        self,
-        connection: Connection,
-        done: Sequence[tuple[Message, Standing, Outcome, State | None]],
-        now: datetime,
-    ) -> None:
-        """Nothing is kept but the messages themselves."""
-
-    def doubt(self, connection: Connection, doubted: Sequence[tuple[Message, Standing | None]]) -> None:
-        """No conversion depends on another."""
-
-    def forget_old(self, connection: Connection, now: datetime) -> int:
-        return 0
-
     def check(self) -> dict[str, str | UpstreamTrouble]:
         return {"": self._checked()}
 
@@ -119,20 +91,13 @@ class RoktEvents:
         self, call: Call, known: Sequence[bool], request_id: str, turn: Callable[[], None]
     ) -> list[Outcome]:
         """`known`: of each message whether Rokt would know it again."""
-
-        def slowed() -> None:
-            self._brake.wait()
-            turn()
-
         headers = {"X-Request-Id": request_id}
         started = time.monotonic()
         try:
-            answer = self._upstream.send("POST", call.path, call.body(), headers=headers, turn=slowed)
+            answer = self._upstream.send("POST", call.path, call.body(), headers=headers, turn=turn)
         except UpstreamTrouble as trouble:
             outcome = of_trouble(trouble, round((time.monotonic() - started) * 1000))
             return [doubtful(outcome, is_known_again=its) for its in known]
-        if is_nearly_used_up(answer):
-            self._brake.pull()
         return outcomes(answer, call, known)
 
     def _checked(self) -> str | UpstreamTrouble:
@@ -148,23 +113,3 @@ class RoktEvents:
         if answer.status == 400 or 200 <= answer.status < 300:
             return "the key is taken"
         return NotBegun(told)
-
-
-class Brake:
-    """Holds the calls of this process for a moment. Threads share it."""
-
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
-        self._clock = clock
-        self._sleep = sleep
-        self._lock = threading.Lock()
-        self._until = 0.0
-
-    def pull(self) -> None:
-        with self._lock:
-            self._until = self._clock() + SLOWED_FOR
-
-    def wait(self) -> None:
-        if (left := self._until - self._clock()) > 0:
-            self._sleep(left)

@@ -32,8 +32,9 @@ def outcomes(answer: Answer, call: Call, known: Sequence[bool]) -> list[Outcome]
     words = _redacted("; ".join(fault.words for fault in faults[:3]))
     outcome = of_answer(clean, "", words, has_one_address=True)
     if isinstance(outcome, Delivered):
+        outcome = replace(outcome, is_nearly_too_much=_is_nearly_used_up(answer))
         if faults:
-            return _each(clean, call, known, faults)
+            return _each(outcome, clean, call, known, faults)
         if is_empty or isinstance(body, dict) or (body is None and answer.text.strip() == "null"):
             return [outcome] * len(known)
         unread = Uncertain(f"answered {answer.status}, and not as mParticle does", answer.ms)
@@ -48,7 +49,7 @@ def doubtful(outcome: Outcome, *, is_known_again: bool) -> Outcome:
     return outcome
 
 
-def is_nearly_used_up(answer: Answer) -> bool:
+def _is_nearly_used_up(answer: Answer) -> bool:
     """Most of what Rokt allows in a second."""
     used = answer.headers.get(USED, "").strip().removesuffix("%")
     is_number = used.isascii() and used.replace(".", "", 1).isdigit() and len(used) < 10
@@ -85,7 +86,9 @@ def _place(words: str, call: Call) -> int | None:
     return call.batch_at(int(position[1])) if position else None
 
 
-def _each(answer: Answer, call: Call, known: Sequence[bool], faults: Sequence[_Fault]) -> list[Outcome]:
+def _each(
+    taken: Delivered, answer: Answer, call: Call, known: Sequence[bool], faults: Sequence[_Fault]
+) -> list[Outcome]:
     """A part was taken. Where the list does not say which, nobody knows of any other than those it names."""
     of_batch: dict[int, str] = {}
     for fault in faults:
@@ -97,7 +100,7 @@ def _each(answer: Answer, call: Call, known: Sequence[bool], faults: Sequence[_F
         if (words := of_batch.get(place)) is not None:
             found.append(_rejected(answer, words, is_alone=len(known) == 1))
         elif unplaced is None:
-            found.append(Delivered(answer.status, "", answer.ms))
+            found.append(replace(taken, answer=""))
         else:
             reason = f"answered {answer.status}, not saying which it refused: {_brief(unplaced)}"
             found.append(_unplaced(answer, reason, is_known_again=is_known))

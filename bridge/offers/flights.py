@@ -33,7 +33,7 @@ class Flights(Generic[Answer]):
             return flight.result(max(0.0, within))
         try:
             answer = fly()
-        except BaseException:
+        except BaseException:  # whatever ends the first, those who wait for it must not wait for ever
             self._land(key)
             flight.set_exception(FlightLost())
             raise

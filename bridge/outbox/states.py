@@ -24,6 +24,7 @@ PROBE_EVERY = timedelta(seconds=1)
 PROBE_LATER_EVERY = timedelta(seconds=10)
 PROBE_OFTEN_FOR = timedelta(minutes=1)
 HALVED_FOR = timedelta(minutes=1)  # after a 429 that does not say for how long
+EASED_FOR = timedelta(seconds=2)  # after an answer that little more is allowed
 
 _STATES = sa.select(destination_states).order_by("destination", "account_code")
 _STATES_OF = _STATES.where(destination_states.c.destination == sa.bindparam("destination"))
@@ -33,7 +34,7 @@ CredentialOf = Callable[[str], str]  # an account's own credential, "" for the c
 
 @dataclass(frozen=True)
 class DestinationState:
-    """`hold_until`: the upstream asked everybody to wait; `halved_until`: it was too much, it did not say for whom.
+    """`hold_until`: the upstream asked everybody to wait; `halved_until`: it was too much, or nearly.
 
     `shut_for`: seconds for which it had ever been closed before `since`.
     """
@@ -178,7 +179,7 @@ def _one_of_each_call(results: Sequence[Result]) -> list[Result]:
 
 
 def _matters(result: Result, states: dict[str, DestinationState]) -> bool:
-    if isinstance(result.outcome, Retry | Uncertain):
+    if isinstance(result.outcome, Retry | Uncertain) or _is_nearly_too_much(result):
         return True
     whole = states.get(WHOLE)
     places = (WHOLE, COMMON, result.call.message.account_code)
@@ -218,8 +219,17 @@ def _learn(
         whole = replace(whole, hold_until=until)
     elif status == 429:
         whole = replace(whole, halved_until=now + HALVED_FOR)
+    elif _is_nearly_too_much(result):
+        until = whole.halved_until or now
+        # Each answer says so while it lasts; the row need not be written for each.
+        if until - now < EASED_FOR / 2:
+            whole = replace(whole, halved_until=now + EASED_FOR)
     if WHOLE in states or whole != _fresh(destination, WHOLE, now):
         states[WHOLE] = whole
+
+
+def _is_nearly_too_much(result: Result) -> bool:
+    return isinstance(result.outcome, Delivered) and result.outcome.is_nearly_too_much
 
 
 def _answer(states: dict[str, DestinationState], place: str, now: datetime) -> None:

@@ -8,27 +8,11 @@ from collections.abc import Collection
 
 from bridge.errors import InvalidValue
 from bridge.message import Json
+from bridge.settings import ATTRIBUTES
 
 # As the bridge's own API spells them; Braze knows them with the prefix.
 # https://www.braze.com/docs/partners/message_orchestration/additional_channels/calendar/rokt_calendar
-FACTS = (
-    "account_code",
-    "account_id",
-    "account_name",
-    "calendar_code",
-    "calendar_id",
-    "calendar_title",
-    "country_code",
-    "device_name",
-    "geo_country",
-    "optIn1",
-    "optIn2",
-    "source",
-    "subscriber_email",
-    "subscription_id",
-    "subscription_method",
-    "tags",
-)
+FACTS = ATTRIBUTES
 ATTRIBUTE_PREFIX = "rokt:"
 MOST_TAGS = 100  # an event's properties may have 100 KB, and an array 500 values of all subscriptions
 MOST_VALUE = 255  # characters; Braze leaves a profile as it is if one is longer, and answers that all is well

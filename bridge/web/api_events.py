@@ -10,7 +10,6 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from bridge import __version__
 from bridge.calendar.event import json_type
 from bridge.conversions.api_calls import Limits, calls_of
 from bridge.conversions.api_form import HEADERS, PATHS, ApiEvent, call_body
@@ -25,6 +24,7 @@ from bridge.web.json_body import read
 from bridge.web.outcome import digest, is_dry_run
 from bridge.web.parts import Parts
 from bridge.web.problems import of_answerable
+from bridge.web.shown import shown
 
 DROPIN = "rokt.api_events"
 TEST = "a test of Braze: nothing was sent"
@@ -163,15 +163,7 @@ def _calls(events: Sequence[ApiEvent], limits: Limits) -> Iterator[list[dict[str
 
 
 def _shown(api: RoktApiSettings, version: str, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    headers = {
-        "Accept": "application/json",
-        "User-Agent": f"braze-rokt-bridge/{__version__}",
-        **HEADERS,
-        "X-Request-Id": g.request_id,
-        "Content-Type": "application/json",
-    }
-    url, body = api.url + PATHS[version], call_body(api.account_id, events)
-    return {"method": "POST", "url": url, "headers": headers, "body": body}
+    return shown("POST", api.url + PATHS[version], call_body(api.account_id, events), HEADERS)
 
 
 def _with_unprocessed(response: Response, items: Sequence[Any]) -> Response:

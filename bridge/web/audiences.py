@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
-from bridge import __version__
 from bridge.audiences.calls import batches_of, calls_of, limits_of
 from bridge.calendar.event import json_type
 from bridge.errors import InvalidPayload, NotConfigured
@@ -21,6 +20,7 @@ from bridge.web.hooks import what_follows
 from bridge.web.json_body import read
 from bridge.web.outcome import digest, is_dry_run
 from bridge.web.parts import Parts
+from bridge.web.shown import shown
 
 PATH = "/v1/audiences"
 IMPORT = "/v3/import/suppression"
@@ -89,19 +89,8 @@ def _request(
 def _dry_run(parts: Parts, api: RoktApiSettings, updates: Sequence[AudienceUpdate]) -> dict[str, Any]:
     """Exactly what would leave if nothing else waited, without Authorization."""
     limits = limits_of(api.account_id, parts.settings.batch.count, parts.settings.batch.size)
-    headers = {
-        "Accept": "application/json",
-        "User-Agent": f"braze-rokt-bridge/{__version__}",
-        "X-Request-Id": g.request_id,
-        "Content-Type": "application/json",
-    }
     requests = [
-        {
-            "method": "POST",
-            "url": api.audience_url + IMPORT,
-            "headers": headers,
-            "body": call.body(api.account_id),
-        }
+        shown("POST", api.audience_url + IMPORT, call.body(api.account_id))
         for batch in batches_of([change for update in updates for change in update.changes], limits)
         for call in calls_of(batch)
     ]

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import g
-
-from bridge import __version__
 from bridge.conversions.batches import Part
 from bridge.conversions.calls import Limits, calls_of
 from bridge.message import Json
 from bridge.web.parts import Parts
+from bridge.web.shown import shown
 
 TEST = "a test of Braze: nothing was sent"
 MESSAGE_ID = "00000000-0000-0000-0000-000000000000"  # a message that is not made has none
@@ -26,18 +24,9 @@ def dry_run(parts: Parts, stored: Sequence[tuple[str, Json]], *, is_test: bool) 
     users: dict[str, list[Part]] = {}
     for identity, one in stored:
         users.setdefault(identity, []).append(Part.of(one, MESSAGE_ID, now, events.environment))
-    headers = {
-        "Accept": "application/json",
-        "User-Agent": f"braze-rokt-bridge/{__version__}",
-        "X-Request-Id": g.request_id,
-        "Content-Type": "application/json",
-    }
     calls = calls_of(users.values(), Limits.of(events.rate, batch.count, batch.size))
     told: dict[str, Any] = {
         "dry_run": True,
-        "requests": [
-            {"method": "POST", "url": events.url + call.path, "headers": headers, "body": call.body()}
-            for call in calls
-        ],
+        "requests": [shown("POST", events.url + call.path, call.body()) for call in calls],
     }
     return told | ({"reason": TEST} if is_test else {})

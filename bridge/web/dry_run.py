@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, g, jsonify
 
-from bridge import __version__
-from bridge.calendar.plan import CalendarRequest, Step, after, steps
+from bridge.calendar.plan import CalendarRequest, after, steps
 from bridge.errors import InvalidPayload
 from bridge.ledger import events
 from bridge.ledger.events import Standing
@@ -17,6 +15,7 @@ from bridge.outbox.tables import key_of
 from bridge.routes.calendar_events import CalendarCall
 from bridge.routes.calendar_messages import DESTINATION, Planned, line
 from bridge.web.parts import Parts
+from bridge.web.shown import shown
 
 NOT_REACHED = (
     "a test of Braze: none of its subscription ids stands in TEST_SUBSCRIPTIONS, so nothing was sent"
@@ -32,7 +31,9 @@ def dry_run(parts: Parts, call: CalendarCall, planned: Planned) -> Response:
     with parts.database.read() as connection:
         for one in planned.requests:
             standing = _standing_before(connection, one, update_body)
-            requests += _shown(steps(one, standing, update_body), parts.settings.calendar.url)
+            url = parts.settings.calendar.url
+            planned_steps = steps(one, standing, update_body)
+            requests += [shown(step.method, url + step.path, step.body) for step in planned_steps]
     body: dict[str, Any] = {"dry_run": True, "requests": requests, "request_id": g.request_id}
     if call.is_test and not planned.messages:
         body["reason"] = NOT_REACHED
@@ -58,20 +59,3 @@ def _standing_before(connection: Any, asked: CalendarRequest, update_body: str) 
         for step in planned:
             standing = after(step, ahead, standing) or Standing()
     return standing
-
-
-def _shown(planned: Sequence[Step], url: str) -> list[dict[str, Any]]:
-    headers = {
-        "Accept": "application/json",
-        "User-Agent": f"braze-rokt-bridge/{__version__}",
-        "X-Request-Id": g.request_id,
-    }
-    return [
-        {
-            "method": step.method,
-            "url": url + step.path,
-            "headers": headers | ({"Content-Type": "application/json"} if step.body is not None else {}),
-            "body": step.body,
-        }
-        for step in planned
-    ]

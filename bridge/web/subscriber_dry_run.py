@@ -8,16 +8,15 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
-from flask import g
 from sqlalchemy.engine import Connection
 
-from bridge import __version__
 from bridge.ledger.subscribers import BRAZE, Loaded, held
 from bridge.message import NewMessage, State
 from bridge.routes.subscribers import SubscriberCall
 from bridge.settings import BrazeSettings
 from bridge.subscribers.track import Sync, UserObjects, body, event_of, objects_of
 from bridge.web.parts import Parts
+from bridge.web.shown import shown
 
 TEST = "a test of Braze: nothing was sent"
 ALREADY_SO = "Braze holds this already"
@@ -40,7 +39,7 @@ def dry_run(parts: Parts, calls: Sequence[SubscriberCall]) -> dict[str, Any]:
         users = list(_users(parts, connection, loaded, to_braze, now))
     look_ups = [message for message in leaving if message.destination != BRAZE]
     requests = [_asked(parts, message) for message in look_ups] + [
-        _shown("POST", _braze(parts).url + "/users/track", body(some)) for some in _calls(parts, users)
+        shown("POST", _braze(parts).url + "/users/track", body(some)) for some in _calls(parts, users)
     ]
     told: dict[str, Any] = {"dry_run": True, "requests": requests}
     reasons = [message.reason for message in made if message.reason]
@@ -103,15 +102,4 @@ def _braze(parts: Parts) -> BrazeSettings:
 def _asked(parts: Parts, message: NewMessage) -> dict[str, Any]:
     assert parts.settings.calendar is not None
     its_id = quote(str(message.request["given_id"]), safe="")
-    return _shown("GET", f"{parts.settings.calendar.url}/v1/subscription/{its_id}", None)
-
-
-def _shown(method: str, url: str, its_body: Any) -> dict[str, Any]:
-    headers = {
-        "Accept": "application/json",
-        "User-Agent": f"braze-rokt-bridge/{__version__}",
-        "X-Request-Id": g.request_id,
-    }
-    if its_body is not None:
-        headers["Content-Type"] = "application/json"
-    return {"method": method, "url": url, "headers": headers, "body": its_body}
+    return shown("GET", f"{parts.settings.calendar.url}/v1/subscription/{its_id}")

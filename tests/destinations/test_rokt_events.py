@@ -22,7 +22,7 @@ from bridge.conversions.batches import batch_of
 from bridge.conversions.conversion import Conversion
 from bridge.database import Database, clock
 from bridge.destinations.batch import Pack
-from bridge.destinations.rokt_events import SLOWED_FOR, Brake, RoktEvents
+from bridge.destinations.rokt_events import RoktEvents
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.message import UNSURE, Delivered, Message, NewMessage, State, Uncertain, Undecided
 from bridge.outbox import claim, settle, states
@@ -261,36 +261,6 @@ class TestCheck:
 
         assert type(found[""]) is trouble
         assert str(status) in str(found[""])
-
-
-class TestBrake:
-    def test_it_holds_for_a_moment_and_no_longer(self) -> None:
-        now, slept = [100.0], list[float]()
-        brake = Brake(lambda: now[0], slept.append)
-
-        brake.wait()
-        brake.pull()
-        now[0] += 0.25
-        brake.wait()
-        now[0] += SLOWED_FOR
-        brake.wait()
-
-        assert slept == [SLOWED_FOR - 0.25]
-
-    @pytest.mark.parametrize(("used", "is_held"), [("95", True), ("50", False)])
-    def test_the_next_call_waits_once_nearly_all_is_used_up(
-        self, used: str, is_held: bool, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        seen: list[str] = []
-        monkeypatch.setattr(Brake, "wait", lambda _: seen.append("brake"))
-        monkeypatch.setattr(Brake, "pull", lambda _: seen.append("pulled"))
-        messages = [stored(bought())]
-        header = {"X_mp_rate_limit_percentage_used": used}
-
-        with scripted_server(always(http(202, b"", **header))) as server, built(f"{server.url}/v2") as one:
-            one.deliver(messages, standings(one, messages), lambda: seen.append("turn"))
-
-        assert seen == ["brake", "turn", *["pulled"] * is_held]
 
 
 @pytest.fixture

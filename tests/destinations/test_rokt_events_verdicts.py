@@ -13,7 +13,7 @@ from urllib3 import HTTPHeaderDict
 from bridge.conversions.batches import Part, batch_of
 from bridge.conversions.calls import Call
 from bridge.conversions.conversion import Conversion
-from bridge.destinations.rokt_events_verdicts import doubtful, is_nearly_used_up, outcomes
+from bridge.destinations.rokt_events_verdicts import doubtful, outcomes
 from bridge.message import AT_MOST, Delivered, Divided, Outcome, Rejected, Retry, Uncertain
 from bridge.upstream import Answer
 
@@ -230,4 +230,7 @@ class TestDoubt:
     ],
 )
 def test_nine_tenths_are_nearly_all(used: str, is_so: bool) -> None:
-    assert is_nearly_used_up(an_answer(202, X_mp_rate_limit_percentage_used=used)) is is_so
+    [found] = outcomes(an_answer(202, X_mp_rate_limit_percentage_used=used), a_call(1), [True])
+
+    assert isinstance(found, Delivered)
+    assert found.is_nearly_too_much is is_so

@@ -240,7 +240,7 @@ class OutboxMachine(RuleBasedStateMachine):
             return
         arrived, effects = len(self.rokt.arrived), len(self.rokt.effects)
         self.rokt.fate, self.rokt.message_id, self.rokt.is_late = fate, message.id, one.is_taken_over
-        one.outcome = self.bridge.calendar.deliver_one(message, one.standing, at_once)
+        [one.outcome] = self.bridge.calendar.deliver([message], [one.standing], at_once)
         if len(self.rokt.arrived) > arrived:
             self._check_the_order(one)
         if len(self.rokt.effects) > effects:

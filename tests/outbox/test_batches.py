@@ -174,8 +174,27 @@ class TestFilling:
         assert sending.may_claim()
         assert titles(sending.claim()) == [["test"]]
 
+    def test_what_is_too_late_does_not_leave_among_the_others(self, sending: Sending) -> None:
+        sending.accept("late", "late too", expires_at=sending.now() - SECOND)
+        sending.accept("in time")
+
+        assert titles(sending.claim()) == [["in time"]]
+
+    def test_where_all_is_too_late_nothing_leaves(self, sending: Sending) -> None:
+        sending.accept(*"abcde", expires_at=sending.now() - SECOND)
+
+        assert sending.claim() == []
+        assert sending.outbox.calls() == []
+
 
 class TestLines:
+    def test_nothing_leaves_before_what_is_too_late_in_its_line(self, sending: Sending) -> None:
+        sending.accept("first", line="one")
+        sending.accept("late", line="one", expires_at=sending.now() - SECOND)
+        sending.accept("behind it", line="one")
+
+        assert titles(sending.claim()) == [["first"]]
+
     def test_the_rest_of_a_line_goes_with_its_head_in_order(self, sending: Sending) -> None:
         sending.accept("1", "2", line="u-1")
         sending.accept("other")

@@ -245,6 +245,26 @@ class TestRetryAfter:
         assert upstream.gate(NOON + 109 * SECOND) == Gate(is_open=True, is_halved=True)
         assert upstream.gate(NOON + 110 * SECOND) == OPEN_GATE
 
+    def test_what_says_that_little_more_is_allowed_halves_for_two_seconds(self, upstream: Upstream) -> None:
+        upstream.note((1, Delivered(202)), (2, Delivered(202, is_nearly_too_much=True)))
+
+        assert upstream.gate(NOON + 1.9 * SECOND) == Gate(is_open=True, is_halved=True)
+        assert upstream.gate(NOON + 2 * SECOND) == OPEN_GATE
+
+    def test_while_it_goes_on_saying_so_it_stays_halved(self, upstream: Upstream) -> None:
+        for moment in range(5):
+            now = NOON + moment * SECOND
+            upstream.note((moment, Delivered(202, is_nearly_too_much=True)), now=now)
+
+        assert upstream.gate(NOON + 5 * SECOND).is_halved
+        assert upstream.gate(NOON + 6 * SECOND) == OPEN_GATE
+
+    def test_it_does_not_end_what_a_429_has_halved(self, upstream: Upstream) -> None:
+        upstream.note((1, Retry("answered 429", 429)))
+        upstream.note((2, Delivered(202, is_nearly_too_much=True)), now=NOON + SECOND)
+
+        assert upstream.gate(NOON + 59 * SECOND).is_halved
+
     def test_a_429_that_says_how_long_halves_nothing(self, upstream: Upstream) -> None:
         upstream.note((1, Retry("answered 429", 429, wait=1)))
 
