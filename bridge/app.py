@@ -11,7 +11,7 @@ import structlog
 from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
-from bridge import log, schema
+from bridge import console, log, schema
 from bridge.calendar.templates import Templates, publish_files
 from bridge.calendar.zones import use_pinned_tzdata
 from bridge.database import UNAVAILABLE, Database
@@ -117,6 +117,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         offers.blueprint(parts),
     ):
         app.register_blueprint(blueprint)
+    console.install(app, parts)
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,10 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from werkzeug.security import generate_password_hash
+
 from bridge.errors import InvalidValue
 
 KEY_NAME, KEY = "local", "local-key"
 WEBHOOK_KEY = "local-webhook-secret"
+USER, PASSWORD = "local", "local-password"  # of the console
 STARTS_WITHIN = 30.0  # seconds
 STOPS_WITHIN = 28.0  # seconds
 PARENT_DIED = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -81,6 +85,8 @@ def running(port: int, sandbox_port: int, database_url: str, *, quiet: bool = Fa
     environ = os.environ | {
         "BRIDGE_ENV": "development",
         "BRIDGE_TOKENS": f"{KEY_NAME}:{KEY}",
+        "CONSOLE_USERS": f"{USER}:{generate_password_hash(PASSWORD, method='scrypt')}",
+        "SECRET_KEY": os.environ.get("SECRET_KEY") or secrets.token_hex(32),
         "DATABASE_URL": database_url,
         "PORT": str(port),
         "ROKT_CALENDAR_URL": sandbox,
@@ -148,6 +154,7 @@ def _welcome(local: Local) -> str:
     return (
         f"\nThe bridge listens on {local.web}, its outbox is delivered by a worker beside it.\n"
         f"The sandbox stands in for Rokt and Braze; what reaches it is listed at {local.sandbox}/\n\n"
+        f"The console is at {local.web}/console/ – sign in as {USER} with the password {PASSWORD}\n\n"
         f"Send a first Braze webhook from another terminal:\n\n{CURL.format(web=local.web, key=KEY)}\n"
         f"Look at what became of it:\n\n"
         f"curl -H 'Authorization: Bearer {KEY}' '{local.web}/v1/messages?limit=1'\n\n"

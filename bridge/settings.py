@@ -488,8 +488,8 @@ def console_users(text: str) -> tuple[ConsoleUser, ...]:
         match = re.fullmatch(r"(scrypt:[0-9:]{5,20}\$[A-Za-z0-9]{8,64}\$[0-9a-f]{128})(?::(.*))?", rest)
         if not name or not match:
             raise InvalidValue(
-                f"{told} is not name:password-hash or name:password-hash:role; `python -m bridge hash-password` makes "
-                "the hash, which holds $ and so needs single quotes in a shell"
+                f"{told} is not name:password-hash or name:password-hash:role; `python -m bridge hash-password` "
+                "makes the hash, which holds $ and so needs single quotes in a shell"
             )
         role = match[2] or ROLES[-1]
         if role not in ROLES:

@@ -1,0 +1,204 @@
+"""The console at /console/: pages for marketers and operators, rendered here, each behind a role."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from types import ModuleType
+
+import structlog
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from jinja2 import StrictUndefined
+from werkzeug.exceptions import HTTPException
+
+from bridge.console import signing, words
+from bridge.console.roles import EVERYBODY, needs, role_needed
+from bridge.database import UNAVAILABLE
+from bridge.errors import Answerable, Forbidden, NotFound
+from bridge.settings import Settings
+from bridge.web.parts import Parts
+
+# The page modules, in the order of the menu. Each has `register(console, parts)`, and may have
+# `NAV = (("Words", "endpoint"), …)`: what it adds to the menu.
+PAGES: tuple[ModuleType, ...] = ()
+
+log = structlog.get_logger()
+_FETCHES_FRAGMENT = "HX-Request"
+
+
+def install(app: Flask, parts: Parts) -> None:
+    """Put the console into the application: its pages, and what Flask has to know for sessions and forms."""
+    settings = parts.settings
+    is_secure = not settings.is_development
+    app.secret_key = settings.secret_key.reveal()
+    app.config.update(
+        # The prefix binds the cookie to this host and to https; browsers hold to it.
+        SESSION_COOKIE_NAME="__Host-bridge" if is_secure else "bridge",
+        SESSION_COOKIE_SECURE=is_secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=signing.LONGEST,
+        WTF_CSRF_CHECK_DEFAULT=False,  # the API has keys, the console asks by itself
+        WTF_CSRF_TIME_LIMIT=None,  # the session's end is the token's
+    )
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals["words"] = words
+    csrf = CSRFProtect(app)
+    app.register_blueprint(blueprint(parts, csrf))
+    for endpoint, view in app.view_functions.items():
+        if endpoint.startswith("console.") and endpoint != "console.static" and role_needed(view) is None:
+            raise TypeError(f"{endpoint} does not say who may call it: decorate it with @needs(role)")
+
+
+def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
+    console = Blueprint(
+        "console",
+        __name__,
+        url_prefix="/console",
+        template_folder="pages",
+        static_folder="static",
+        static_url_path="/static",
+    )
+    sessions = signing.Sessions(parts.settings)
+    nav = [entry for page in PAGES for entry in getattr(page, "NAV", ())]
+
+    @console.before_request
+    def guard() -> ResponseReturnValue | None:
+        g.nonce = secrets.token_urlsafe(16)
+        g.person = None
+        if request.endpoint == "console.static":
+            return None
+        if not parts.settings.console.is_on:
+            return make_response(render_template("off.html"), 501)
+        g.person = sessions.person()
+        role = role_needed(_view())
+        if role != EVERYBODY:
+            if g.person is None:
+                return _to_sign_in()
+            if not g.person.may(role or "publisher"):
+                raise Forbidden(f"This needs a {role}; you are a {g.person.role}.")
+        csrf.protect()
+        return None
+
+    @console.context_processor
+    def in_every_page() -> dict[str, object]:
+        entries = [(label, url_for(f"console.{endpoint}")) for label, endpoint in nav]
+        here = [
+            path for _, path in entries if f"{request.path.rstrip('/')}/".startswith(path.rstrip("/") + "/")
+        ]
+        return {"nav": entries, "here": max(here, key=len, default="")}
+
+    signing.register(console, parts, sessions)
+    for page in PAGES:
+        page.register(console, parts)
+
+    @console.get("/go")
+    @needs("viewer")
+    def home() -> ResponseReturnValue:
+        """Where one begins: the menu's first page."""
+        return redirect(url_for(f"console.{nav[0][1]}"), 303) if nav else render_template("bare.html")
+
+    if not any("today" in entry for entry in nav):
+        console.add_url_rule("/", "begin", home)
+
+    @console.get("/<path:path>")
+    @needs("viewer")
+    def nowhere(path: str) -> ResponseReturnValue:
+        raise NotFound("There is no such page.")
+
+    _answer_faults(console)
+    console.after_request(_headers(parts.settings))
+    return console
+
+
+def _view() -> object:
+    return current_app.view_functions.get(request.endpoint or "")
+
+
+def _to_sign_in() -> ResponseReturnValue:
+    """A page goes to sign in and comes back; a fragment and a form are told, so that nothing typed is lost."""
+    if request.method in ("GET", "HEAD") and _FETCHES_FRAGMENT not in request.headers:
+        here = request.full_path.removesuffix("?")
+        return redirect(url_for("console.sign_in", next=here), 303)
+    return _fault(401, "You are signed out", "Sign in in another tab, then do this once more.")
+
+
+def _answer_faults(console: Blueprint) -> None:
+    @console.errorhandler(CSRFError)
+    def of_csrf(_error: CSRFError) -> ResponseReturnValue:
+        return _fault(
+            400,
+            "This page is too old",
+            "Nothing was changed. Go back, load the page again, and do it once more.",
+        )
+
+    @console.errorhandler(Answerable)
+    def of_answerable(error: Answerable) -> ResponseReturnValue:
+        return _fault(error.status, error.title if error.status != 403 else "Not for you", error.detail)
+
+    @console.errorhandler(HTTPException)
+    def of_http(error: HTTPException) -> ResponseReturnValue:
+        if error.code and error.code < 400:
+            return error
+        return _fault(error.code or 500, error.name, "The page could not be shown.")
+
+    def of_database(error: Exception) -> ResponseReturnValue:
+        log.warning("database.unavailable", error=type(error).__name__, request_id=g.request_id)
+        return _fault(503, "The database does not answer", "Try again in a moment.")
+
+    for kind in UNAVAILABLE:
+        console.register_error_handler(kind, of_database)
+
+    @console.errorhandler(Exception)
+    def of_fault(error: Exception) -> ResponseReturnValue:
+        path = request.url_rule.rule if request.url_rule else ""
+        log.exception("request.failed", request_id=g.get("request_id"), path=path, error=type(error).__name__)
+        return _fault(
+            500, "The bridge failed", f"This is the bridge's own fault; its log has it under {g.request_id}."
+        )
+
+
+def _fault(status: int, title: str, detail: str) -> Response:
+    """A page in words; for a fragment only the words, into the place where messages stand."""
+    g.setdefault("person", None)
+    g.setdefault("nonce", "")
+    is_fragment = _FETCHES_FRAGMENT in request.headers
+    page = "_fault.html" if is_fragment else "fault.html"
+    response = make_response(render_template(page, status=status, title=title, detail=detail), status)
+    if is_fragment:
+        response.headers["HX-Retarget"] = "#told"
+        response.headers["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def _headers(settings: Settings) -> Callable[[Response], Response]:
+    def add(response: Response) -> Response:
+        policy = (
+            f"default-src 'self'; style-src 'self' 'nonce-{g.get('nonce', '')}'; img-src 'self' data:; "
+            "frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
+        )
+        response.headers["Content-Security-Policy"] = policy
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["X-Frame-Options"] = "DENY"
+        if request.endpoint != "console.static":
+            response.headers["Cache-Control"] = "no-store"
+        if not settings.is_development:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        return response
+
+    return add
