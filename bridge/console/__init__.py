@@ -24,7 +24,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
-from bridge.console import signing, words
+from bridge.console import signing, static_files, words
 from bridge.console.roles import EVERYBODY, needs, role_needed
 from bridge.database import UNAVAILABLE
 from bridge.errors import Answerable, Forbidden, NotFound
@@ -56,7 +56,7 @@ def install(app: Flask, parts: Parts) -> None:
     )
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals["words"] = words
+    app.jinja_env.globals.update(words=words, static_url=static_files.static_url)
     csrf = CSRFProtect(app)
     app.register_blueprint(blueprint(parts, csrf))
     for endpoint, view in app.view_functions.items():
@@ -195,7 +195,9 @@ def _headers(settings: Settings) -> Callable[[Response], Response]:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Frame-Options"] = "DENY"
-        if request.endpoint != "console.static":
+        if request.endpoint == "console.static":
+            static_files.cache(response)
+        else:
             response.headers["Cache-Control"] = "no-store"
         if not settings.is_development:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
