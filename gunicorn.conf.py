@@ -59,4 +59,5 @@ def worker_exit(server, worker):
     if parts is not None:
         parts.inbox.close()
         parts.addressees.close()
+        parts.previews.close()
         parts.database.close()

@@ -12,6 +12,7 @@ from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
 from bridge import console, log, schema
+from bridge.calendar.previews import Previews
 from bridge.calendar.templates import Templates, publish_files
 from bridge.calendar.zones import use_pinned_tzdata
 from bridge.database import UNAVAILABLE, Database
@@ -83,6 +84,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         ledger=ledger,
         addressees=addressees.in_groups(database),
         templates=Templates(database),
+        previews=Previews(aside),
         guard=guard.Guard(settings),
         waiters=threading.BoundedSemaphore(MOST_WAITING),
         offers=Offers(settings.offers, allow_http=settings.is_development) if settings.offers else None,

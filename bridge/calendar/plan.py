@@ -80,6 +80,12 @@ def next_step(request: CalendarRequest, standing: Standing, progress: Json, upda
     return replace(_update(request, event, update_body), subscription_ids=to_create)
 
 
+def first_step(request: CalendarRequest) -> Step:
+    """The create of an event that Rokt does not hold yet. Errors: InvalidPayload."""
+    event = CalendarEvent.of(request.event)
+    return _create(request, event, request.subscription_ids)
+
+
 def steps(request: CalendarRequest, standing: Standing, update_body: str) -> list[Step]:
     """All calls that would leave now if Rokt took each of them."""
     planned: list[Step] = []

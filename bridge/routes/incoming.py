@@ -11,6 +11,10 @@ from itertools import islice
 from typing import Any
 
 from bridge.calendar.event import json_type
+from bridge.calendar.identifiers import event_id as event_id
+from bridge.calendar.identifiers import identifier as identifier
+from bridge.calendar.identifiers import plain as plain
+from bridge.calendar.identifiers import shown as shown
 from bridge.calendar.zones import find_zone, parse_time
 from bridge.errors import FieldError, InvalidPayload, InvalidValue, nearest
 from bridge.subscribers.facts import SUBSCRIPTION_ID as SUBSCRIPTION_ID
@@ -37,7 +41,6 @@ _OTHER_NAMES = {
 }
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _ONLY_GUIDS = re.compile(rf"(?:{_GUID}){{2,}}")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -134,25 +137,6 @@ def user_id(given: object) -> str:
     return identifier(user, MOST_USER_ID)
 
 
-def event_id(given: object) -> str:
-    """Errors: InvalidValue."""
-    if isinstance(given, int) and not isinstance(given, bool):
-        given = str(given)
-    if not isinstance(given, str) or not given.strip():
-        raise InvalidValue("is needed: the id of this event for you, such as summer_sale_26")
-    return identifier(given.strip(), 255)
-
-
-def identifier(text: str, most: int) -> str:
-    if found := _UNPRINTABLE.search(text):
-        raise InvalidValue(f"holds a line break or the control character U+{ord(found[0]):04X}")
-    if len(text.encode()) > most:
-        raise InvalidValue(f"is longer than {most} bytes")
-    if "{{" in text or "{%" in text:
-        raise InvalidValue(f"{shown(text)} is Liquid that nobody has rendered")
-    return text
-
-
 def moment(given: object, zone_name: str | None = None) -> datetime:
     """A time with an offset, or in this zone, or else in UTC. Errors: InvalidValue."""
     if not isinstance(given, str):
@@ -193,19 +177,9 @@ def is_test(*marks: object) -> bool:
     return any(isinstance(mark, str) and UNSENT_CAMPAIGN in mark for mark in marks)
 
 
-def shown(text: str) -> str:
-    """A caller's text, fit for a message: in quotes, cut, without control characters."""
-    return '"' + plain(text[:60]) + ('…"' if len(text) > 60 else '"')
-
-
 def name_shown(name: str) -> str:
     """A caller's own name of a field, fit to be the field of an error."""
     return plain(name[:60])
-
-
-def plain(text: str) -> str:
-    """A text as every database can hold it: without control characters and lone surrogates."""
-    return _UNPRINTABLE.sub("?", text)
 
 
 def meant(word: str, known: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from bridge.calendar.previews import Previews
 from bridge.calendar.templates import Templates
 from bridge.database import Database
 from bridge.groups import Groups
@@ -26,6 +27,7 @@ class Parts:
     ledger: SubscriberLedger
     addressees: Groups[Whom, Addressees]
     templates: Templates
+    previews: Previews
     guard: Guard
     waiters: threading.BoundedSemaphore
     offers: Offers | None

@@ -138,6 +138,11 @@ class Template:
                 raise self._blank("event_id")
             return text
 
+    @property
+    def places(self) -> Mapping[str, tuple[str, int]]:
+        """Where each block stands: (file, line) of its nearest definition."""
+        return self._program.lines
+
     def examples(self) -> dict[str, Any]:
         """A value for every variable, for a preview: what its line in the comment says, or one that fits its use."""
         return examples(self.variables, self._program.fitting)
