@@ -6,6 +6,7 @@ BridgeError
 │   ├── Unauthorized           401  no key, or a wrong one
 │   ├── Forbidden              403  a key without the scope
 │   ├── NotFound               404
+│   ├── Conflict               409  somebody else was faster: nothing was overwritten
 │   ├── TooLarge               413
 │   ├── UnsupportedMediaType   415  a form
 │   ├── InvalidPayload         422  the caller built it wrongly: not kept
@@ -71,6 +72,10 @@ class NotFound(Answerable):
 
 class MethodNotAllowed(Answerable):
     status, title = 405, "Method not allowed"
+
+
+class Conflict(Answerable):
+    status, title = 409, "Somebody else was faster"
 
 
 class TooLarge(Answerable):

@@ -85,6 +85,7 @@ PACKAGES = {
         "ledger",
         "worker",
         "bridge.calendar.templates",
+        "bridge.calendar.versions",
         "bridge.calendar.tables",
     },
     "psycopg": set(),

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from bridge.calendar.engine import Template, TemplateFault, check_piece, compile_template
-from bridge.calendar.tables import template_publications, template_versions
-from bridge.calendar.trial import try_out
+from bridge.calendar.admission import check_name, clean_source
+from bridge.calendar.engine import Template, TemplateFault, compile_template
+from bridge.calendar.tables import template_versions
+from bridge.calendar.versions import (
+    TRIES,
+    Version,
+    add_version,
+    digest,
+    draft_of_file,
+    faults_of,
+    files_seen,
+    has_version,
+    note_files,
+    origin_of,
+    publish_alone,
+    published_versions,
+    set_published,
+    sources,
+)
 from bridge.database import Database, clock
-from bridge.errors import FieldError, TemplateRefused, nearest
-from bridge.rows import upsert
+from bridge.errors import FieldError, InvalidValue, TemplateRefused, nearest
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "templates"
 LOOK_EVERY = 1.0  # seconds; a publication reaches every process within two
@@ -26,14 +40,6 @@ CUT_OFFS_TO_SUSPEND = 3
 CUT_OFFS_WITHIN = 60.0  # seconds
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Version:
-    name: str
-    version: int
-    source: str
-    is_suspended: bool = False
 
 
 @dataclass
@@ -108,66 +114,94 @@ class Templates:
         self._looked_at = time.monotonic()
 
 
-def published_versions(connection: Connection) -> dict[str, Version]:
-    joined = template_versions.join(
-        template_publications,
-        sa.and_(
-            template_publications.c.name == template_versions.c.name,
-            template_publications.c.version == template_versions.c.version,
-        ),
-    )
-    rows = connection.execute(sa.select(template_versions).select_from(joined))
-    return {r.name: Version(r.name, r.version, r.source, r.suspended_at is not None) for r in rows}
-
-
 def publish_files(database: Database, folder: Path = FOLDER) -> list[str]:
     """Publish new and changed files of `templates/`; where one is broken none is, and the faults are returned.
 
-    Where the published version was made by API or console, the file arrives as a draft.
+    Where the published version was made by API or console, the file arrives as a draft; where somebody's draft
+    stands already, it waits in the history.
     """
-    sources = {path.stem: path.read_text("utf-8") for path in sorted(folder.glob("*.jinja"))}
-    with database.read() as connection:
-        changed = _changed(connection, sources)
-    faults = [
-        str(fault) for name in changed if name.startswith("_") and (fault := _piece_fault(name, sources))
-    ]
-    # A changed shared piece may break a template that did not change: then all are tried.
-    has_changed_piece = any(name.startswith("_") for name in changed)
-    tried = [name for name in (sources if has_changed_piece else changed) if not name.startswith("_")]
-    faults += try_out(tried, sources).values()
-    if faults:
-        return list(dict.fromkeys(faults))
-    try:
-        with database.write() as connection:
-            _publish(connection, {name: sources[name] for name in _changed(connection, sources)})
-    except sa.exc.IntegrityError:
-        log.info("template.published_elsewhere")  # another process started at the same moment
-    return []
+    files, faults = read_folder(folder)
+    for _ in range(TRIES if not faults else 0):
+        with database.read() as connection:
+            arrived = _arrived(connection, files)
+            standing = {name: version.source for name, version in published_versions(connection).items()}
+        faults += _name_faults([*arrived.to_publish, *arrived.to_draft])
+        faults += map(str, faults_of(arrived.to_publish, standing))
+        if faults:
+            break
+        try:
+            with database.write() as connection:
+                publish_alone(connection)
+                if sources(connection) == standing:
+                    _publish(connection, files)
+                    break
+        except sa.exc.IntegrityError:
+            log.info("template.published_elsewhere")  # a process of the release before did at the same moment
+    return list(dict.fromkeys(faults))
 
 
-def _changed(connection: Connection, sources: Mapping[str, str]) -> list[str]:
-    return [name for name, source in sources.items() if source != _last_file(connection, name)]
+def read_folder(folder: Path = FOLDER) -> tuple[dict[str, str], list[str]]:
+    """The templates' files by name, and what is wrong with those that cannot be read."""
+    found, faults = {}, []
+    for path in sorted(folder.glob("*.jinja")):
+        try:
+            found[path.stem] = clean_source(path.read_bytes().decode())
+        except UnicodeDecodeError:
+            faults.append(f"{path.name}: it is not UTF-8: save it as that")
+        except (OSError, InvalidValue) as wrong:
+            faults.append(f"{path.name}: {wrong}")
+    return found, faults
 
 
-def _publish(connection: Connection, sources: Mapping[str, str]) -> None:
-    now = clock(connection)
-    standing = published_versions(connection)
-    for name, source in sources.items():
-        version = _add(connection, name, source, now)
-        origin = _origin(connection, standing.get(name))
-        if origin not in (None, "file"):
-            log.info("template.drafted", template=name, version=version, published_origin=origin)
+@dataclass(frozen=True)
+class _Arrived:
+    """The files that differ from what they were, and what becomes of each."""
+
+    to_publish: dict[str, str] = field(default_factory=dict)
+    to_draft: dict[str, str] = field(default_factory=dict)
+    known: dict[str, str] = field(default_factory=dict)  # stands in the database just so
+
+
+def _arrived(connection: Connection, files: Mapping[str, str]) -> _Arrived:
+    arrived = _Arrived()
+    seen, standing = files_seen(connection), published_versions(connection)
+    for name, source in files.items():
+        if seen.get(name) == digest(source):
             continue
-        upsert(connection, template_publications, [{"name": name, "version": version, "published_at": now}])
+        published = standing.get(name)
+        if published is not None and published.source == source:
+            arrived.known[name] = source
+        elif published is None or origin_of(connection, published) == "file":
+            arrived.to_publish[name] = source
+        # What was written back for git, and has been changed here since, is no news.
+        elif has_version(connection, name, source):
+            arrived.known[name] = source
+        else:
+            arrived.to_draft[name] = source
+    return arrived
+
+
+def _publish(connection: Connection, files: Mapping[str, str]) -> None:
+    now, arrived = clock(connection), _arrived(connection, files)
+    for name, source in arrived.to_publish.items():
+        version = add_version(connection, name, source, now, origin="file")
+        set_published(connection, name, version, now, "")
         log.info("template.published", template=name, version=version, origin="file")
+    for name, source in arrived.to_draft.items():
+        version = add_version(connection, name, source, now, origin="file")
+        is_draft = draft_of_file(connection, name, source, now)
+        log.info("template.drafted" if is_draft else "template.waits", template=name, version=version)
+    note_files(connection, {**arrived.to_publish, **arrived.to_draft, **arrived.known}, now)
 
 
-def _piece_fault(name: str, sources: Mapping[str, str]) -> TemplateFault | None:
-    try:
-        check_piece(name, sources)
-    except TemplateFault as fault:
-        return fault
-    return None
+def _name_faults(names: Iterable[str]) -> list[str]:
+    faults = []
+    for name in names:
+        try:
+            check_name(name)
+        except InvalidValue as wrong:
+            faults.append(f"{name}.jinja: {wrong}")
+    return faults
 
 
 def _compile(name: str, versions: Mapping[str, Version]) -> Template | TemplateFault:
@@ -175,35 +209,6 @@ def _compile(name: str, versions: Mapping[str, Version]) -> Template | TemplateF
         return compile_template(name, {n: v.source for n, v in versions.items()})
     except TemplateFault as fault:
         return fault
-
-
-def _last_file(connection: Connection, name: str) -> str | None:
-    table = template_versions.c
-    query = sa.select(table.source).where(table.name == name, table.origin == "file")
-    return connection.scalar(query.order_by(table.version.desc()).limit(1))
-
-
-def _origin(connection: Connection, version: Version | None) -> str | None:
-    if version is None:
-        return None
-    table = template_versions.c
-    query = sa.select(table.origin).where(table.name == version.name, table.version == version.version)
-    return connection.scalar(query)
-
-
-def _add(connection: Connection, name: str, source: str, now: datetime) -> int:
-    table = template_versions.c
-    last = connection.scalar(sa.select(sa.func.max(table.version)).where(table.name == name)) or 0
-    row = {
-        "name": name,
-        "version": last + 1,
-        "source": source,
-        "origin": "file",
-        "made_by": "",
-        "made_at": now,
-    }
-    connection.execute(sa.insert(template_versions), [row])
-    return last + 1
 
 
 def _unknown(name: str, versions: Mapping[str, Version]) -> str:

@@ -9,17 +9,25 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.calendar.engine import TemplateFault, compile_template
+from bridge.calendar.engine import TemplateFault, check_piece, compile_template
+from bridge.calendar.event import FIELDS, parse_fields
+from bridge.errors import InvalidPayload
 
 CPU_SECONDS = 5
 MEMORY_BYTES = 512 * 1024 * 1024
 ENDS_WITHIN = 20.0  # seconds, the start of Python included
+AT_ONCE = 50  # templates in one child
 
 
-def try_out(names: Sequence[str], sources: Mapping[str, str]) -> dict[str, str]:
-    """Compile each template and render it with its own examples. Returns the faults, in words, by name."""
-    if not names:
-        return {}
+def try_out(names: Sequence[str], sources: Mapping[str, str]) -> dict[str, TemplateFault]:
+    """Compile each, and render templates with their own examples; shared pieces only compile. The faults, by name."""
+    faults: dict[str, TemplateFault] = {}
+    for first in range(0, len(names), AT_ONCE):
+        faults |= _in_a_child(names[first : first + AT_ONCE], sources)
+    return faults
+
+
+def _in_a_child(names: Sequence[str], sources: Mapping[str, str]) -> dict[str, TemplateFault]:
     asked = json.dumps({"names": list(names), "sources": dict(sources)})
     try:
         # The child is this module; what it is asked comes by its standard input.
@@ -33,21 +41,36 @@ def try_out(names: Sequence[str], sources: Mapping[str, str]) -> dict[str, str]:
         )
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
         if len(names) > 1:  # which of them was it?
-            return {n: fault for name in names for n, fault in try_out([name], sources).items()}
-        return {
-            names[0]: f"{names[0]}.jinja: took more than {CPU_SECONDS} s or 512 MB to render its examples"
-        }
-    faults: dict[str, str] = json.loads(done.stdout)
-    return faults
+            return {n: fault for name in names for n, fault in _in_a_child([name], sources).items()}
+        words = f"took more than {CPU_SECONDS} s or 512 MB to render its examples"
+        return {names[0]: TemplateFault(names[0], None, "template", "rendering took too long", words)}
+    found: dict[str, list[Any]] = json.loads(done.stdout)
+    return {name: TemplateFault(*told) for name, told in found.items()}
 
 
-def _fault_of(name: str, sources: Mapping[str, str]) -> str | None:
+def _fault_of(name: str, sources: Mapping[str, str]) -> list[Any] | None:
+    """What a TemplateFault is made of."""
     try:
-        template = compile_template(name, sources)
-        template.render(template.examples(), datetime.now(UTC))
+        if name.startswith("_"):
+            check_piece(name, sources)
+        else:
+            _render_examples(name, sources)
     except TemplateFault as fault:
-        return str(fault)
+        return [fault.template, fault.line, fault.field, fault.cause, fault.words]
     return None
+
+
+def _render_examples(name: str, sources: Mapping[str, str]) -> None:
+    template = compile_template(name, sources)
+    rendered = template.render(template.examples(), datetime.now(UTC))
+    if rendered.skip is not None:
+        return
+    try:
+        parse_fields({k: v for k, v in rendered.fields.items() if k in FIELDS}, prefix="")
+    except InvalidPayload as wrong:
+        first = wrong.errors[0]
+        words = f"{first.field}, with the examples of the first comment: {first.message}"
+        raise TemplateFault(name, None, first.field, "wrong event", words) from wrong
 
 
 def _limit() -> None:
