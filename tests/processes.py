@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import signal
 import socket
@@ -9,13 +11,19 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from bridge.database import Database
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "test-key"
+DELIVERED_WITHIN = 90.0  # seconds; a killed worker's calls are taken over after twenty
 
 
 @dataclass
@@ -82,6 +90,41 @@ class Processes:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+
+def post(bridge: Processes, path: str, body: Any, headers: dict[str, str] | None = None) -> int:
+    """The answer's status; 0 where there was none."""
+    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=10)
+    sent = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"} | (headers or {})
+    try:
+        connection.request("POST", path, json.dumps(body), sent)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + DELIVERED_WITHIN
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def rows(database_url: str, query: sa.Select[Any]) -> Sequence[Any]:
+    database = Database(database_url)
+    try:
+        with database.read() as connection:
+            return connection.execute(query).all()
+    finally:
+        database.close()
+
+
+def count(database_url: str, *tables: sa.Table) -> int:
+    """Of the rows in all of these."""
+    counted = [sa.select(sa.func.count()).select_from(table).scalar_subquery() for table in tables]
+    return sum(rows(database_url, sa.select(*counted))[0])
 
 
 @contextmanager

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import sqlalchemy as sa
-from processes import KEY, Processes, running_bridge
+from processes import Processes, count, post, rows, running_bridge, wait_for
 from servers import SandboxUnderTest, running_sandbox
 
-from bridge.database import Database
 from bridge.outbox.tables import calls, messages, waiting
 
 KEYS = 50
 EVENTS_OF_A_KEY = 20
-DELIVERED_WITHIN = 90.0  # seconds; a killed worker's calls are taken over after twenty
 
 
 def test_kill_9_of_web_and_worker_loses_nothing_and_keeps_each_keys_order(database_url: str) -> None:
@@ -28,7 +23,7 @@ def test_kill_9_of_web_and_worker_loses_nothing_and_keeps_each_keys_order(databa
         rokt.fault(path="/v1/subscriptionevent", delay=0.2)  # so that every kill meets calls in flight
         accepted = _send_while_killing(bridge, rokt)
 
-        _wait_until_empty(database_url)
+        wait_for(lambda: count(database_url, waiting, calls) == 0)
 
         assert accepted == KEYS * EVENTS_OF_A_KEY
         arrivals, repeats = _first_arrivals(rokt)
@@ -49,9 +44,9 @@ def _send_while_killing(bridge: Processes, rokt: SandboxUnderTest) -> int:
         done.wait_for(KEYS * EVENTS_OF_A_KEY // 4)
         bridge.kill(bridge.web)
         bridge.start_web()
-        _wait_for(lambda: len(rokt.calls("/v1/subscriptionevent")) > KEYS)
+        wait_for(lambda: len(rokt.calls("/v1/subscriptionevent")) > KEYS)
         for worker in tuple(bridge.workers):
-            _wait_for(lambda: _rows_of(bridge.database_url, calls) > 0)
+            wait_for(lambda: count(bridge.database_url, calls) > 0)
             bridge.kill(worker)
             bridge.start_worker()
         return sum(future.result() for future in sent)
@@ -73,44 +68,11 @@ def _send_key(bridge: Processes, key: int, done: _Counter) -> int:
                 "timezone": "Eastern Standard Time",
             },
         }
-        while _post(bridge, body) not in (200, 202):
+        while post(bridge, "/v1/calendar/events", body) not in (200, 202):
             time.sleep(0.1)
         accepted += 1
         done.add()
     return accepted
-
-
-def _post(bridge: Processes, body: dict[str, object]) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=10)
-    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    try:
-        connection.request("POST", "/v1/calendar/events", json.dumps(body), headers)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return 0
-    finally:
-        connection.close()
-
-
-def _wait_for(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + DELIVERED_WITHIN
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def _wait_until_empty(database_url: str) -> None:
-    _wait_for(lambda: _rows_of(database_url, waiting, calls) == 0)
-
-
-def _rows_of(database_url: str, *tables: sa.Table) -> int:
-    database = Database(database_url)
-    try:
-        with database.read() as connection:
-            rows = [connection.scalar(sa.select(sa.func.count()).select_from(table)) for table in tables]
-        return sum(row or 0 for row in rows)
-    finally:
-        database.close()
 
 
 def _first_arrivals(rokt: SandboxUnderTest) -> tuple[dict[str, list[int]], int]:
@@ -130,27 +92,12 @@ def _first_arrivals(rokt: SandboxUnderTest) -> tuple[dict[str, list[int]], int]:
 
 
 def _was_uncertain(database_url: str) -> int:
-    return _count(
-        database_url, sa.select(sa.func.count()).select_from(messages).where(messages.c.was_uncertain)
-    )
-
-
-def _count(database_url: str, query: sa.Select[tuple[int]]) -> int:
-    database = Database(database_url)
-    with database.read() as connection:
-        found = connection.scalar(query) or 0
-    database.close()
-    return found
+    return len(rows(database_url, sa.select(messages.c.id).where(messages.c.was_uncertain)))
 
 
 def _states(database_url: str) -> dict[str, int]:
-    database = Database(database_url)
-    with database.read() as connection:
-        rows = connection.execute(
-            sa.select(messages.c.state, sa.func.count()).group_by(messages.c.state)
-        ).all()
-    database.close()
-    return {row[0]: row[1] for row in rows}
+    found = sa.select(messages.c.state, sa.func.count()).group_by(messages.c.state)
+    return {row[0]: row[1] for row in rows(database_url, found)}
 
 
 class _Counter:

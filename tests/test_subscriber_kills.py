@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import sqlalchemy as sa
-from processes import Processes, running_bridge
+from processes import Processes, count, post, rows, running_bridge, wait_for
 from servers import SandboxUnderTest, running_sandbox
 
-from bridge.database import Database
 from bridge.outbox.tables import calls, messages, waiting
 
 SECRET = "a-secret-of-the-test-0123456789"
+PATH = f"/v1/rokt/webhooks/{SECRET}"
 USERS = 40
 SUBSCRIPTIONS = 3  # of each user: one ends, one is changed twice, one is looked up at Rokt
-DELIVERED_WITHIN = 90.0  # seconds; a killed worker's calls are taken over after twenty
 
 
 def test_kill_9_of_web_and_worker_leaves_braze_as_rokt_said_last(database_url: str) -> None:
@@ -37,7 +33,7 @@ def test_kill_9_of_web_and_worker_leaves_braze_as_rokt_said_last(database_url: s
             upstream.fault(path="/users/track", delay=0.2)  # so that every kill meets calls in flight
             _send_while_killing(bridge, upstream)
 
-            _wait_for(lambda: _rows_of(database_url, waiting, calls) == 0)
+            wait_for(lambda: count(database_url, waiting, calls) == 0)
 
             assert _arrays(upstream) == {f"u-{user}": _expected(user) for user in range(USERS)}
             _check_events(database_url, upstream)
@@ -53,12 +49,12 @@ def _let_rokt_know(rokt: SandboxUnderTest) -> None:
 def _send_while_killing(bridge: Processes, upstream: SandboxUnderTest) -> None:
     with ThreadPoolExecutor(16) as senders:
         sent = [senders.submit(_send_user, bridge, user) for user in range(USERS)]
-        _wait_for(lambda: _rows_of(bridge.database_url, messages) > USERS * SUBSCRIPTIONS // 2)
+        wait_for(lambda: count(bridge.database_url, messages) > USERS * SUBSCRIPTIONS // 2)
         bridge.kill(bridge.web)
         bridge.start_web()
-        _wait_for(lambda: bool(upstream.calls("/users/track")))
+        wait_for(lambda: bool(upstream.calls("/users/track")))
         for worker in tuple(bridge.workers):
-            _wait_for(lambda: _rows_of(bridge.database_url, calls) > 0)
+            wait_for(lambda: count(bridge.database_url, calls) > 0)
             bridge.kill(worker)
             bridge.start_worker()
         for future in sent:
@@ -75,9 +71,9 @@ def _send_user(bridge: Processes, user: int) -> None:
     ]
     for kind, number, tag in steps:
         webhook = _webhook(kind, user, number, tag)
-        while _post(bridge, webhook) != 200:
+        while post(bridge, PATH, webhook) != 200:
             time.sleep(0.1)
-        assert _post(bridge, webhook) in (200, 0)  # Rokt repeats what it does not know to be taken
+        assert post(bridge, PATH, webhook) in (200, 0)  # Rokt repeats what it does not know to be taken
 
 
 def _webhook(kind: str, user: int, number: int, tag: str) -> dict[str, Any]:
@@ -149,43 +145,7 @@ def _check_events(database_url: str, upstream: SandboxUnderTest) -> None:
     for user in range(USERS):
         assert arrived[_id(user, 0)] == ["subscribe", "unsubscribe"]
         assert arrived[_id(user, 1)] == arrived[_id(user, 2)] == ["subscribe"]
-    uncertain = _rows(database_url, sa.select(messages.c.id).where(messages.c.was_uncertain))
+    uncertain = rows(database_url, sa.select(messages.c.id).where(messages.c.was_uncertain))
     assert again <= {row.id for row in uncertain}
-    states = {row.state for row in _rows(database_url, sa.select(messages.c.state).distinct())}
+    states = {row.state for row in rows(database_url, sa.select(messages.c.state).distinct())}
     assert states <= {"delivered", "skipped"}
-
-
-def _post(bridge: Processes, body: dict[str, Any]) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", bridge.port, timeout=10)
-    try:
-        connection.request(
-            "POST", f"/v1/rokt/webhooks/{SECRET}", json.dumps(body), {"Content-Type": "application/json"}
-        )
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return 0
-    finally:
-        connection.close()
-
-
-def _wait_for(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + DELIVERED_WITHIN
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def _rows_of(database_url: str, *tables: sa.Table) -> int:
-    return sum(
-        _rows(database_url, sa.select(sa.func.count().label("count")).select_from(table))[0].count
-        for table in tables
-    )
-
-
-def _rows(database_url: str, query: sa.Select[Any]) -> list[Any]:
-    database = Database(database_url)
-    try:
-        with database.read() as connection:
-            return list(connection.execute(query))
-    finally:
-        database.close()

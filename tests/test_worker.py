@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from bridge import worker as worker_module
 from bridge.database import Database, clock
 from bridge.destinations import Destination, Turn, configured
-from bridge.destinations.batch import OneByOne
+from bridge.destinations.batch import Batch, OneByOne
 from bridge.destinations.rokt_calendar import Known
 from bridge.ledger.events import Change, Place, Standing, record, standings
 from bridge.message import Delivered, Message, NewMessage, Outcome, Retry, State
@@ -877,6 +877,31 @@ class TestHeartbeats:
         assert [row.was_uncertain for row in rows] == [True, True]
         assert sent_by_both == [first, second, second]
         assert slow.doubted == [first]
+        assert_all_is_over(outbox)
+
+    def test_where_none_undoes_another_a_late_answer_has_nothing_sent_again(
+        self, outbox: Outbox, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upkeep, "STALE_AFTER", timedelta(seconds=1))
+        monkeypatch.setattr(worker_module, "HEARTBEAT_EVERY", 0.05)
+        stalled_database, slow, quick = Failing(database), Upstream(), Upstream()
+        slow.batch = quick.batch = Batch(undoes=False)
+        quick.let_go.set()
+        other = Database(database_url)
+        first, second = accept(outbox, a_message(), a_message(event=an_event(title="Newer")))
+        with running(stalled_database, [slow]):
+            slow.is_called.wait(10)
+            stalled_database.is_down = True
+            with running(other, [quick]):
+                settled(outbox, 2)
+                slow.let_go.set()
+                stalled_database.is_down = False
+                eventually(lambda: bool(slow.doubted))
+                rows = settled(outbox, 2)
+        other.close()
+
+        assert [message.id for message in [*quick.calls, *slow.calls[1:]]] == [first, second]
+        assert [row.was_uncertain for row in rows] == [True, False]
         assert_all_is_over(outbox)
 
 
