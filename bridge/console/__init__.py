@@ -60,7 +60,7 @@ def install(app: Flask, parts: Parts) -> None:
     csrf = CSRFProtect(app)
     app.register_blueprint(blueprint(parts, csrf))
     for endpoint, view in app.view_functions.items():
-        if endpoint.startswith("console.") and endpoint != "console.static" and role_needed(view) is None:
+        if endpoint.startswith("console.") and role_needed(view) is None:
             raise TypeError(f"{endpoint} does not say who may call it: decorate it with @needs(role)")
 
 
@@ -70,8 +70,6 @@ def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
         __name__,
         url_prefix="/console",
         template_folder="pages",
-        static_folder="static",
-        static_url_path="/static",
     )
     sessions = signing.Sessions(parts.settings)
     nav = [entry for page in PAGES for entry in getattr(page, "NAV", ())]
@@ -102,6 +100,7 @@ def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
         ]
         return {"nav": entries, "here": max(here, key=len, default="")}
 
+    static_files.register(console)
     signing.register(console, parts, sessions)
     for page in PAGES:
         page.register(console, parts)
@@ -195,10 +194,7 @@ def _headers(settings: Settings) -> Callable[[Response], Response]:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Frame-Options"] = "DENY"
-        if request.endpoint == "console.static":
-            static_files.cache(response)
-        else:
-            response.headers["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")
         if not settings.is_development:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
         return response

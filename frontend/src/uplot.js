@@ -1,0 +1,2 @@
+// Small charts, for pages as `uPlot`.
+export { default } from "uplot";
