@@ -85,7 +85,10 @@ PACKAGES = {
         "ledger",
         "worker",
         "bridge.calendar.templates",
-        "bridge.calendar.versions",
+        *(
+            f"bridge.calendar.versions.{name}"
+            for name in ("reading", "drafts", "publishing", "files_seen", "files")
+        ),
         "bridge.calendar.tables",
     },
     "psycopg": set(),

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.calendar.tables import template_publications, template_versions
-from bridge.calendar.templates import Templates, publish_files, published_versions
+from bridge.calendar.templates import Templates, publish_files
+from bridge.calendar.versions import published_versions
 from bridge.database import Database, clock
 from bridge.errors import TemplateRefused
 

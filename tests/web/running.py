@@ -19,7 +19,7 @@ from servers import SandboxUnderTest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from bridge.app import create_app
-from bridge.calendar.templates import FOLDER, _publish
+from bridge.calendar.versions.files import FOLDER, take_in
 from bridge.database import Database
 from bridge.destinations import configured
 from bridge.outbox.tables import messages, waiting
@@ -311,7 +311,7 @@ class Starter:
 
 def publish(database: Database, sources: Mapping[str, str]) -> None:
     with database.write() as connection:
-        _publish(connection, sources)
+        take_in(connection, sources)
 
 
 def publish_shipped(database_url: str) -> None:

@@ -1,0 +1,220 @@
+"""Publication: what works is made the next version, or an earlier one again, by one process at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from bridge.calendar.engine import TemplateFault
+from bridge.calendar.tables import template_publications, template_versions
+from bridge.calendar.trial import try_out
+from bridge.calendar.versions.drafts import checked, end_draft
+from bridge.calendar.versions.files_seen import note_files
+from bridge.calendar.versions.reading import draft, published_versions, unknown, version_source
+from bridge.calendar.versions.values import DraftConflict, NotPublished, OtherPublished
+from bridge.database import Database, clock
+from bridge.errors import Conflict, FieldError, InvalidPayload, NotFound
+from bridge.rows import upsert
+
+TRIES = 5  # to publish while others publish
+
+log = structlog.get_logger()
+
+_versions, _publications = template_versions.c, template_publications.c
+
+
+def publish(
+    database: Database,
+    name: str,
+    *,
+    by: str,
+    origin: str,
+    revision: int | None = None,
+    note: str = "",
+    over: int | None = None,
+) -> int:
+    """Try the draft out in a child process and publish it as the next version. Returns that version.
+
+    What is suspended is published anew where no draft stands. `revision`: the draft that was seen, else whichever
+    stands. `over`: the published version that was seen, where that is not the one the draft was begun from.
+    Errors: TemplateRefused with every fault, DraftConflict, OtherPublished, InvalidPayload where there is no draft.
+    """
+
+    def read(connection: Connection) -> str:
+        return _to_publish(connection, name, revision, over)
+
+    def make(connection: Connection, source: str, now: datetime) -> int:
+        end_draft(connection, name, source)
+        version = add_version(connection, name, source, now, origin=origin, by=by, note=note)
+        set_published(connection, name, version, now, by)
+        return version
+
+    version = _tried(database, name, read, make)
+    log.info("template.published", template=name, version=version, origin=origin, by=by)
+    return version
+
+
+def publish_source(
+    database: Database, name: str, source: str, *, by: str, origin: str, note: str = ""
+) -> int:
+    """Publish this text as the next version, whatever draft stands, which stays. Errors: as `publish`."""
+    source = checked(name, source)
+
+    def make(connection: Connection, source: str, now: datetime) -> int:
+        version = add_version(connection, name, source, now, origin=origin, by=by, note=note)
+        set_published(connection, name, version, now, by)
+        if origin == "file":
+            note_files(connection, {name: source}, now)
+        return version
+
+    version = _tried(database, name, lambda _connection: source, make)
+    log.info("template.published", template=name, version=version, origin=origin, by=by)
+    return version
+
+
+def roll_back(database: Database, name: str, version: int, *, by: str) -> int:
+    """Publish an earlier version again, as that same version; one that was suspended is so no more.
+
+    A draft stays as it is. Errors: NotFound, TemplateRefused where it does not work with today's shared pieces.
+    """
+
+    with database.read() as connection:
+        stands = published_versions(connection).get(name)
+    if stands is not None and stands.version == version and not stands.is_suspended:
+        return version
+
+    def read(connection: Connection) -> str:
+        source = version_source(connection, name, version)
+        if source is None:
+            raise NotFound(_no_version(connection, name, version))
+        return source
+
+    def make(connection: Connection, _source: str, now: datetime) -> int:
+        set_published(connection, name, version, now, by)
+        return version
+
+    _tried(database, name, read, make)
+    log.info("template.rolled_back", template=name, version=version, by=by)
+    return version
+
+
+def faults_of(changed: Mapping[str, str], standing: Mapping[str, str]) -> list[TemplateFault]:
+    """What does not work once `changed` is published: of itself, and of every template that uses a changed piece.
+
+    What uses a piece and does not work today either is nobody's reason to keep the piece back.
+    """
+    after = {**standing, **changed}
+    others = sorted(_using(changed, after) - changed.keys())
+    faults = try_out([*changed, *others], after)
+    if broken := [name for name in others if name in faults]:
+        before = try_out(broken, standing)
+        faults = {name: fault for name, fault in faults.items() if name not in before}
+    told = {
+        str(fault): fault for fault in faults.values()
+    }  # a piece's mistake is one, in however many it shows
+    return list(told.values())
+
+
+def add_version(
+    connection: Connection,
+    name: str,
+    source: str,
+    now: datetime,
+    *,
+    origin: str,
+    by: str = "",
+    note: str = "",
+) -> int:
+    """The next version, which is not published by that."""
+    last = connection.scalar(sa.select(sa.func.max(_versions.version)).where(_versions.name == name)) or 0
+    row = {"name": name, "version": last + 1, "source": source, "origin": origin, "made_by": by}
+    connection.execute(sa.insert(template_versions), [row | {"made_at": now, "note": note or None}])
+    return last + 1
+
+
+def set_published(connection: Connection, name: str, version: int, now: datetime, by: str) -> None:
+    connection.execute(
+        sa.update(template_versions)
+        .where(_versions.name == name, _versions.version == version)
+        .values(published_at=now, published_by=by, suspended_at=None)
+    )
+    upsert(connection, template_publications, [{"name": name, "version": version, "published_at": now}])
+
+
+def publish_alone(connection: Connection) -> None:
+    """Until the end of the transaction nobody else publishes: SQLite's writers are alone anyway."""
+    if connection.dialect.name == "postgresql":
+        # The release before does not ask for it, but its writes wait for it.
+        connection.execute(sa.text("LOCK TABLE template_publications IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def _tried(
+    database: Database,
+    name: str,
+    read: Callable[[Connection], str],
+    make: Callable[[Connection, str, datetime], int],
+) -> int:
+    """Read what is to be published, try it out, and make it so, if all is still as it was when it was tried."""
+    for _ in range(TRIES):
+        with database.read() as connection:
+            source = read(connection)
+            standing = published_versions(connection)
+        if faults := faults_of({name: source}, {n: v.source for n, v in standing.items()}):
+            raise NotPublished(faults)
+        try:
+            with database.write() as connection:
+                publish_alone(connection)
+                is_same = _numbers(connection) == {n: v.version for n, v in standing.items()}
+                if is_same and read(connection) == source:
+                    return make(connection, source, clock(connection))
+        except sa.exc.IntegrityError:  # a process of the release before made a version at the same moment
+            continue
+    raise Conflict(f"others are publishing too: {name} was not published; please try again")
+
+
+def _to_publish(connection: Connection, name: str, revision: int | None, over: int | None) -> str:
+    stands = draft(connection, name)
+    published = published_versions(connection).get(name)
+    if stands is None:
+        if revision is not None:
+            raise DraftConflict(name, None)
+        if published is None:
+            raise NotFound(unknown(connection, name))
+        if not published.is_suspended:
+            told = f"there is no draft of {name}: version {published.version} is published as it is"
+            raise InvalidPayload.of(FieldError("template", told))
+        return published.source
+    if revision not in (None, stands.revision):
+        raise DraftConflict(name, stands)
+    version = published.version if published else None
+    if version not in (stands.based_on, over):
+        raise OtherPublished(name, stands.based_on, version)
+    return stands.source
+
+
+def _numbers(connection: Connection) -> dict[str, int]:
+    rows = connection.execute(sa.select(_publications.name, _publications.version))
+    return {row.name: row.version for row in rows}
+
+
+def _no_version(connection: Connection, name: str, version: int) -> str:
+    last = connection.scalar(sa.select(sa.func.max(_versions.version)).where(_versions.name == name))
+    if last is None:
+        return unknown(connection, name)
+    return f"{name} has no version {version}; its versions are 1 to {last}"
+
+
+def _using(changed: Iterable[str], texts: Mapping[str, str]) -> set[str]:
+    """What may use a changed piece, directly or by another piece: whatever holds its name."""
+    found = {name for name in changed if name.startswith("_")}
+    while more := {
+        name
+        for name, text in texts.items()
+        if name not in found and any(piece in text for piece in found if piece.startswith("_"))
+    }:
+        found |= more
+    return found
