@@ -112,7 +112,7 @@ class Database:
         """`aside`: how a call is made that would hold up all other work of this process while it waits."""
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._aside = aside
+        self.aside = aside
         self._lock = _SqliteLock(self.url.database or "", aside) if self.is_sqlite else None
         self._writer = self._open(1, is_writer=True)
         self._reader = self._open(readers, is_writer=False)
@@ -195,7 +195,7 @@ class Database:
         except sa.exc.OperationalError:
             connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_MS}")
             try:
-                self._aside(connection.exec_driver_sql, "BEGIN IMMEDIATE")
+                self.aside(connection.exec_driver_sql, "BEGIN IMMEDIATE")
             finally:
                 connection.exec_driver_sql("PRAGMA busy_timeout=0")
 

@@ -20,6 +20,7 @@ from bridge.calendar.versions.publishing import (
     faults_of,
     publish_alone,
     set_published,
+    warm,
 )
 from bridge.calendar.versions.reading import published_versions, sources
 from bridge.calendar.versions.values import Version
@@ -48,8 +49,9 @@ def publish_files(database: Database, folder: Path = FOLDER) -> list[str]:
             standing = sources(connection)
         if not arrived.is_something:
             return []
-        faults = [*_name_faults(files), *map(str, faults_of(arrived.to_publish, standing))]
-        if faults:
+        with warm(None, database) as previews:
+            tried = faults_of(arrived.to_publish, standing, previews)
+        if faults := [*_name_faults([*arrived.to_publish, *arrived.to_draft]), *map(str, tried)]:
             return list(dict.fromkeys(faults))
         try:
             with database.write() as connection:

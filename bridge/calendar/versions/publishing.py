@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
 from bridge.calendar.engine import TemplateFault
+from bridge.calendar.previews import Fault, Previews
 from bridge.calendar.tables import template_publications, template_versions
-from bridge.calendar.trial import try_out
 from bridge.calendar.versions.drafts import checked, end_draft
 from bridge.calendar.versions.files_seen import note_files
 from bridge.calendar.versions.reading import draft, published_versions, unknown, version_source
@@ -36,12 +37,14 @@ def publish(
     revision: int | None = None,
     note: str = "",
     over: int | None = None,
+    previews: Previews | None = None,
 ) -> int:
     """Try the draft out in a child process and publish it as the next version. Returns that version.
 
     What is suspended is published anew where no draft stands. `revision`: the draft that was seen, else whichever
     stands. `over`: the published version that was seen, where that is not the one the draft was begun from.
-    Errors: TemplateRefused with every fault, DraftConflict, OtherPublished, InvalidPayload where there is no draft.
+    `previews`: this process's, which are warm. Errors: NotPublished with every fault, DraftConflict,
+    OtherPublished, InvalidPayload where there is no draft.
     """
 
     def read(connection: Connection) -> str:
@@ -53,7 +56,7 @@ def publish(
         set_published(connection, name, version, now, by)
         return version
 
-    version = _tried(database, name, read, make)
+    version = _tried(database, previews, name, read, make)
     log.info("template.published", template=name, version=version, origin=origin, by=by)
     return version
 
@@ -71,15 +74,17 @@ def publish_source(
             note_files(connection, {name: source}, now)
         return version
 
-    version = _tried(database, name, lambda _connection: source, make)
+    version = _tried(database, None, name, lambda _connection: source, make)
     log.info("template.published", template=name, version=version, origin=origin, by=by)
     return version
 
 
-def roll_back(database: Database, name: str, version: int, *, by: str) -> int:
+def roll_back(
+    database: Database, name: str, version: int, *, by: str, previews: Previews | None = None
+) -> int:
     """Publish an earlier version again, as that same version; one that was suspended is so no more.
 
-    A draft stays as it is. Errors: NotFound, TemplateRefused where it does not work with today's shared pieces.
+    A draft stays as it is. Errors: NotFound, NotPublished where it does not work with today's shared pieces.
     """
 
     with database.read() as connection:
@@ -97,26 +102,41 @@ def roll_back(database: Database, name: str, version: int, *, by: str) -> int:
         set_published(connection, name, version, now, by)
         return version
 
-    _tried(database, name, read, make)
+    _tried(database, previews, name, read, make)
     log.info("template.rolled_back", template=name, version=version, by=by)
     return version
 
 
-def faults_of(changed: Mapping[str, str], standing: Mapping[str, str]) -> list[TemplateFault]:
+def faults_of(
+    changed: Mapping[str, str], standing: Mapping[str, str], previews: Previews
+) -> list[TemplateFault]:
     """What does not work once `changed` is published: of itself, and of every template that uses a changed piece.
 
     What uses a piece and does not work today either is nobody's reason to keep the piece back.
     """
     after = {**standing, **changed}
-    others = sorted(_using(changed, after) - changed.keys())
-    faults = try_out([*changed, *others], after)
-    if broken := [name for name in others if name in faults]:
-        before = try_out(broken, standing)
-        faults = {name: fault for name, fault in faults.items() if name not in before}
-    told = {
-        str(fault): fault for fault in faults.values()
-    }  # a piece's mistake is one, in however many it shows
+    faults = [fault for name in changed for fault in _try_out(name, after, previews)]
+    for name in sorted(_using(changed, after) - changed.keys()):
+        found = _try_out(name, after, previews)
+        if found and not _try_out(name, standing, previews):
+            faults += found
+    told = {str(fault): fault for fault in faults}  # a piece's mistake is one, in however many it shows
     return list(told.values())
+
+
+def _try_out(name: str, texts: Mapping[str, str], previews: Previews) -> list[TemplateFault]:
+    """Render a template with its own examples, or compile a shared piece."""
+    if name.startswith("_"):
+        fault = previews.shape(name, texts).fault
+        return [_told(fault)] if fault else []
+    return [
+        _told(fault) for case in previews.render(name, texts, [], datetime.now(UTC)) for fault in case.faults
+    ]
+
+
+def _told(fault: Fault) -> TemplateFault:
+    words = f"with its examples, {fault.words}" if fault.cause == "wrong event" else fault.words
+    return TemplateFault(fault.template, fault.line, fault.field, fault.cause, words)
 
 
 def add_version(
@@ -154,6 +174,7 @@ def publish_alone(connection: Connection) -> None:
 
 def _tried(
     database: Database,
+    previews: Previews | None,
     name: str,
     read: Callable[[Connection], str],
     make: Callable[[Connection, str, datetime], int],
@@ -163,7 +184,9 @@ def _tried(
         with database.read() as connection:
             source = read(connection)
             standing = published_versions(connection)
-        if faults := faults_of({name: source}, {n: v.source for n, v in standing.items()}):
+        with warm(previews, database) as trying:
+            faults = faults_of({name: source}, {n: v.source for n, v in standing.items()}, trying)
+        if faults:
             raise NotPublished(faults)
         try:
             with database.write() as connection:
@@ -174,6 +197,19 @@ def _tried(
         except sa.exc.IntegrityError:  # a process of the release before made a version at the same moment
             continue
     raise Conflict(f"others are publishing too: {name} was not published; please try again")
+
+
+@contextmanager
+def warm(previews: Previews | None, database: Database) -> Iterator[Previews]:
+    """These, or some of one's own."""
+    if previews is not None:
+        yield previews
+        return
+    own = Previews(database.aside)
+    try:
+        yield own
+    finally:
+        own.close()
 
 
 def _to_publish(connection: Connection, name: str, revision: int | None, over: int | None) -> str:
