@@ -18,9 +18,12 @@ from functools import lru_cache
 from typing import Any
 
 from bridge.calendar.engine import Template, TemplateFault, check_piece, compile_template
+from bridge.calendar.engine.branches import Condition, Watched
 from bridge.calendar.engine.declarations import read_declaration
 from bridge.calendar.event import CalendarEvent, parse_fields
+from bridge.calendar.exploring import Explorer
 from bridge.calendar.identifiers import event_id
+from bridge.calendar.outline import line_of, tags
 from bridge.calendar.zones import find_zone, parse_time, use_pinned_tzdata, wall_text
 from bridge.errors import FieldError, InvalidPayload, InvalidValue
 
@@ -58,7 +61,11 @@ def shape(name: str, sources: dict[str, str]) -> dict[str, Any]:
         template = _compiled(name, tuple(sources.items()))
     except TemplateFault as fault:
         return {**_declared(name, sources), "fault": _told(fault)}
-    return _shape(template.purpose, template.variables, sorted(template.pieces))
+    return {
+        **_shape(template.purpose, template.variables, sorted(template.pieces)),
+        "key": sorted(template.key),
+        "hints": [_told(hint) for hint in template.hints()],
+    }
 
 
 def render(name: str, sources: dict[str, str], cases: list[dict[str, Any]], now: str) -> dict[str, Any]:
@@ -153,6 +160,8 @@ def _shape(purpose: str, variables: Sequence[Any], pieces: Sequence[str]) -> dic
         "variables": [asdict(variable) for variable in variables],
         "pieces": list(pieces),
         "fault": None,
+        "key": [],
+        "hints": [],
     }
 
 
@@ -187,7 +196,7 @@ def _result(
 
 def _at_block(template: Template, error: FieldError) -> dict[str, Any]:
     where, line = template.places.get(error.field, (template.name, None))
-    return _fault(where, line, error.field, "wrong event", f"{error.field}: {error.message}")
+    return _fault(where, line, error.field, "wrong event", error.message)
 
 
 def _told(fault: TemplateFault) -> dict[str, Any]:
@@ -211,7 +220,54 @@ def _answer(line: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-_JOBS: Mapping[str, Callable[..., dict[str, Any]]] = {"shape": shape, "render": render}
+def branches(name: str, sources: dict[str, str], now: str) -> dict[str, Any]:
+    """The examples varied until both sides of each condition were seen, and what was not."""
+    try:
+        _compiled(name, tuple(sources.items()))
+        watched = Watched(name, sources)
+    except TemplateFault as fault:
+        return {"cases": [_result({}, faults=[_told(fault)])], "unseen": []}
+    at = datetime.fromisoformat(now)
+    explorer = Explorer(watched, at, lambda values: run(watched.template, values, at))
+    explored = explorer.explore()
+    cases = []
+    for seen in explored.cases:
+        sides = [_side(watched.conditions[number], taken) for number, taken in sorted(seen.sides)]
+        cases.append({**seen.result, "words": explorer.words(seen.values), "branches": sides})
+    texts = _Conditions(sources)
+    unseen = [
+        _fault(one.template, one.line, one.field, "never seen", texts.words(one, taken))
+        for one, taken in explored.unseen
+    ]
+    return {"cases": cases, "unseen": unseen}
+
+
+class _Conditions:
+    """The conditions as their author wrote them."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self._sources = sources
+
+    def words(self, condition: Condition, taken: bool) -> str:
+        outcome = "came out true" if taken else "came out false"
+        if condition.tag == "inline":
+            return f"no values were found for which the inline if of this line {outcome}"
+        written = self._written(condition)
+        return f"no values were found for which {written} {outcome}"
+
+    def _written(self, condition: Condition) -> str:
+        source = self._sources[condition.template]
+        for tag in tags(condition.template, source):
+            if tag.word == condition.tag and line_of(source, tag.start) == condition.line:
+                return "{% " + " ".join(tag.inner.split())[:120] + " %}"
+        return f"the {condition.tag} of this line"
+
+
+def _side(condition: Condition, taken: bool) -> str:
+    return f"{condition.template}:{condition.line}:{condition.number}:{'yes' if taken else 'no'}"
+
+
+_JOBS: Mapping[str, Callable[..., dict[str, Any]]] = {"shape": shape, "render": render, "branches": branches}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from posix import posix_spawn, waitpid
 from typing import Any
 
 import bridge
+from bridge.calendar.columns import columns, field_at
 from bridge.calendar.plan import CalendarRequest, first_step
 from bridge.calendar.preview_process import MEMORY_BYTES, READY
 
@@ -69,13 +71,27 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Branches:
+    """`unseen`: the sides of conditions for which no values were found, each with its place and in words."""
+
+    cases: list[Case]
+    unseen: list[Fault]
+
+
+@dataclass(frozen=True)
 class Shape:
-    """What a template or a shared piece declares and uses; with a fault, what can be said in spite of it."""
+    """What a template or a shared piece declares and uses; with a fault, what can be said in spite of it.
+
+    `variables`: name, type, required, default, choices, example, note, is_declared, template, line. `key`: the
+    variables on which the event_id depends. `hints`: names that are used and not declared.
+    """
 
     purpose: str
     variables: list[dict[str, Any]]
     pieces: list[str]
     fault: Fault | None
+    key: tuple[str, ...] = ()
+    hints: tuple[Fault, ...] = ()
 
 
 def _at_once(call: Callable[..., Any], *given: Any) -> Any:
@@ -98,7 +114,12 @@ class Previews:
         if isinstance(answer, Fault):
             return Shape("", [], [], answer)
         return Shape(
-            answer["purpose"], answer["variables"], answer["pieces"], _fault(answer["fault"], sources)
+            answer["purpose"],
+            answer["variables"],
+            answer["pieces"],
+            _fault(answer["fault"], sources),
+            tuple(answer["key"]),
+            tuple(hint for told in answer["hints"] if (hint := _fault(told, sources))),
         )
 
     def render(
@@ -113,8 +134,16 @@ class Previews:
         return [_case(told, sources) for told in answer["cases"]]
 
     def branches(self, name: str, sources: Mapping[str, str], now: datetime) -> list[Case]:
-        """The examples, varied so that both sides of each condition are seen."""
-        return self.render(name, sources, [], now)
+        """The examples first, then varied so that both sides of each condition are seen."""
+        return self.every_branch(name, sources, now).cases
+
+    def every_branch(self, name: str, sources: Mapping[str, str], now: datetime) -> Branches:
+        """As `branches`, with the sides of conditions that were not seen."""
+        answer = self._ask(name, sources, SECONDS, do="branches", now=now.isoformat())
+        if isinstance(answer, Fault):
+            return Branches([Case({}, None, None, answer, 0.0, (answer,))], [])
+        unseen = [fault for told in answer["unseen"] if (fault := _fault(told, sources))]
+        return Branches([_case(told, sources) for told in answer["cases"]], unseen)
 
     def close(self) -> None:
         while self._idle:
@@ -238,6 +267,8 @@ def _case(told: dict[str, Any], sources: Mapping[str, str]) -> Case:
         faults=faults,
         event=event,
         request=_request(event["event_id"], told["content"]) if event else None,
+        words=told.get("words", ""),
+        branches=frozenset(told.get("branches", ())),
     )
 
 
@@ -250,7 +281,22 @@ def _request(event_id: str, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fault(told: Mapping[str, Any] | None, sources: Mapping[str, str]) -> Fault | None:
-    return Fault(**told) if told else None
+    if not told:
+        return None
+    template, line, field, words = told["template"], told["line"], told["field"], _shown(told["words"])
+    source = sources.get(template, "")
+    if field == "template":
+        field = field_at(source, line) or field
+    start, end = columns(source, line, field, words)
+    return Fault(template, line, field, told["cause"], words, start, end)
+
+
+def _shown(words: str) -> str:
+    """What a page can hold: values in the words come from strangers."""
+    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", words)
+
+
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _why(status: int | None) -> Callable[[float], str]:

@@ -91,4 +91,39 @@ def _words(message: str, text: str, line: int) -> str:
         return "${…} is Braze's: write it in the webhook's body, and send its value as a variable"
     if "got ':'" in message:
         return 'a filter\'s argument stands in brackets, | date("%H:%M"), not behind a colon'
+    for pattern, told in _SAID:
+        if found := re.search(pattern, message):
+            return _CHARS.get(found[1], told.format(found[1])) if found.re.groups else told
     return message[:1].lower() + message[1:].rstrip(".")
+
+
+# What Jinja's parser says of slips that marketers make, and what to do.
+_SAID = (
+    (r"end of statement block', got '='", "two things are compared by two equals signs: =="),
+    (r"got 'if'", "there is no {% else if … %}: write {% elif … %}"),
+    (r"got '\{'", 'a tag is not closed: its "}}" or "%}" is missing before the next begins'),
+    (r", expected '(\)|\]|\})'", 'a closing "{}" is missing'),
+    (r"unexpected '\}'", 'the tag is closed by one bracket alone: write "}}" or "%}"'),
+    (r"unexpected char (?:'|\")(.)(?:'|\")", '"{}" does not fit here'),
+    (r"^unexpected '([^ '])'", '"{}" does not fit here'),
+    (
+        r"(?:got|unexpected) '(?:end of|begin of)|expected an expression",
+        "something is missing before the end of this tag",
+    ),
+    (
+        r"end of (?:print statement|statement block)', got '([^']+)'",
+        '"{}" does not fit here: is a quote, a | or a ~ missing before it?',
+    ),
+    (r"name', got '(\|)'", '"{}" does not fit here'),
+    (r"needs to be closed is '(\w+)'", "{{% end{} %}} is missing"),
+    (r"Missing end of comment", 'a comment is opened by "{#" and not closed by "#}"'),
+    (r"Missing end of raw", "{% endraw %} is missing"),
+)
+_CHARS = {
+    **dict.fromkeys("'\"", "a quote is opened here and not closed"),
+    **dict.fromkeys("“”„‘’«»", "typographic quotes mean nothing in a tag: write straight ones"),
+    "&": "write and, not &&",
+    "|": "write or, not ||",
+    "!": "write not, or != between two values",
+    "?": "write {{ this if condition else that }}",
+}

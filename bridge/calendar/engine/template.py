@@ -143,6 +143,27 @@ class Template:
         """Where each block stands: (file, line) of its nearest definition."""
         return self._program.lines
 
+    @property
+    def key(self) -> frozenset[str]:
+        """The variables on which the event_id depends."""
+        return self._program.event_id.reads & {variable.name for variable in self.variables}
+
+    def hints(self) -> list[TemplateFault]:
+        """Names that are used and not declared, which is allowed, and often a slip."""
+        declared = [variable.name for variable in self.variables if variable.is_declared]
+        return [
+            TemplateFault(
+                variable.template or self.name,
+                variable.line,
+                "template",
+                "undeclared",
+                f'"{variable.name}" is not declared{did_you_mean(variable.name, declared) or "."} '
+                "If it is right, declare it in the first comment",
+            )
+            for variable in self.variables
+            if not variable.is_declared
+        ]
+
     def examples(self) -> dict[str, Any]:
         """A value for every variable, for a preview: what its line in the comment says, or one that fits its use."""
         return examples(self.variables, self._program.fitting)
