@@ -78,12 +78,19 @@ def tags(name: str, text: str) -> Iterator[Tag]:
     at = 0
     while match := _BEGIN.search(text, at):
         kind = _KINDS[match[0][:2]]
+        raw = _RAW.match(text, match.start())
         if kind == "comment":
             end = _COMMENT_END.search(text, match.end())
-        elif raw := _RAW.match(text, match.start()):
+        elif raw:
             kind, end = "raw", _RAW_END.search(text, raw.end())
         else:
             end = _end_of(text, match.end(), _TAG_END if kind == "tag" else _PRINT_END)
+        if (
+            end is None
+            and kind in ("comment", "raw")
+            and not text[match.end() if raw is None else raw.end() :].strip()
+        ):
+            return  # Jinja lets it be at the end of a file
         if end is None:
             opened = Tag(kind, match.start(), match.end(), "", "")
             what = "{% raw %}" if kind == "raw" else match[0][:2]
@@ -126,8 +133,12 @@ def _end_of(text: str, at: int, end: re.Pattern[str]) -> re.Match[str] | None:
         token = match[0]
         if token in ("{%", '"', "'"):
             return None  # no expression has it: the end of the tag or of a text in it was forgotten
-        depth = max(0, depth + (token in _OPENING) - (token in _CLOSING))
-        at = match.start() + 1 if len(token) == 1 or token[0] in "-+%" else match.end()
+        if token[0] in _QUOTES:
+            at = match.end()
+            continue
+        # Within brackets "}}" is two of them, and the rest of an end is an operator.
+        depth = max(0, depth + (token in _OPENING) - (token[0] in _CLOSING))
+        at = match.start() + 1
     return None
 
 
@@ -154,7 +165,7 @@ _RAW_END = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _TAG_END = re.compile(r"[-+]?%\}")
 _PRINT_END = re.compile(r"-?\}\}")
 _IN_TAG = re.compile(rf"{_STRING}|['\"]|\{{%|[-+]?%\}}|-?\}}\}}|[\[({{\])}}]", re.DOTALL)
-_OPENING, _CLOSING = ("[", "(", "{"), ("]", ")", "}")
+_OPENING, _CLOSING, _QUOTES = ("[", "(", "{"), ("]", ")", "}"), ("'", '"')
 _WORD = re.compile(r"\s*([A-Za-z_]\w*)")
 _BLOCK_NAME = re.compile(r"\s*block\s+([A-Za-z_]\w*)")
 _SET = re.compile(r"\s*set\s+[\w\s.,()]*=(?!=)")
