@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 
 from bridge.errors import AnswerLost, CredentialRefused, UpstreamTrouble
 from bridge.message import AT_MOST, Delivered, Divided, Outcome, Rejected, Retry, Uncertain
@@ -51,6 +52,12 @@ def halved(outcome: Outcome, messages: int) -> Outcome:
         return outcome
     progress = {AT_MOST: messages // 2}
     return Divided(outcome.reason, outcome.status, outcome.answer, outcome.ms, progress)
+
+
+def pattern_of(user: str, secret: str) -> re.Pattern[str]:
+    """What in an upstream's words is a credential of ours, by itself or as HTTP Basic sends it."""
+    told = (b64encode(f"{user}:{secret}".encode()).decode(), secret)
+    return re.compile("|".join(map(re.escape, told)), re.IGNORECASE)
 
 
 def redact(text: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +11,7 @@ from sqlalchemy.engine import Connection
 from bridge.conversions.api_calls import Limits, calls_of
 from bridge.conversions.api_form import DESTINATIONS, HEADERS, PATHS, call_body
 from bridge.destinations.batch import Batch, Pack, WithoutLedger
-from bridge.destinations.outcomes import of_trouble, redact
+from bridge.destinations.outcomes import of_trouble, pattern_of, redact
 from bridge.destinations.rokt_api_verdicts import outcomes
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.message import AT_MOST, Message, Outcome
@@ -53,8 +51,7 @@ class RoktApi(WithoutLedger):
         auth: Auth = Basic(its_id, secret)
         if version == "V1":
             auth = OAuth2ClientCredentials(settings.url + TOKEN_PATH, its_id, secret, allow_http=allow_http)
-        told = (secret, b64encode(f"{its_id}:{secret}".encode()).decode())
-        self._secrets = re.compile("|".join(map(re.escape, told)), re.IGNORECASE)
+        self._secrets = pattern_of(its_id, secret)
         self._upstream = Upstream(
             settings.url, auth, allow_http=allow_http, connections=IN_FLIGHT, answer_limit=ANSWER_LIMIT
         )

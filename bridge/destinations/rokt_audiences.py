@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -16,7 +15,7 @@ from bridge.audiences.calls import AudienceCall, calls_of, first_batch, limits_o
 from bridge.audiences.change import AudienceChange
 from bridge.audiences.part import Part
 from bridge.destinations.batch import Batch, Pack, WithoutLedger
-from bridge.destinations.outcomes import begin_of, halved, of_answer, of_trouble, redact
+from bridge.destinations.outcomes import begin_of, halved, of_answer, of_trouble, pattern_of, redact
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.message import (
     AT_MOST,
@@ -65,8 +64,7 @@ class RoktAudiences(WithoutLedger):
         self._limits = limits_of(settings.account_id, batch.count, batch.size)
         self.batch = Batch(self._limits.changes, batch.age, merges=True)
         user, secret = key.client_id, key.secret.reveal()
-        told = (b64encode(f"{user}:{secret}".encode()).decode(), secret, user)
-        self._secrets = re.compile("|".join(map(re.escape, told)))
+        self._secrets = pattern_of(user, secret)
         self._upstream = Upstream(
             settings.audience_url,
             Basic(user, secret),

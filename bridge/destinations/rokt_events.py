@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlalchemy.engine import Connection
 
 from bridge.conversions.batches import Part, is_known_again
 from bridge.conversions.calls import Call, Limits
 from bridge.destinations.batch import Batch, Pack, WithoutLedger
-from bridge.destinations.outcomes import of_trouble
+from bridge.destinations.outcomes import of_trouble, pattern_of
 from bridge.destinations.rokt_events_packs import Load, Standing, packs_of
 from bridge.destinations.rokt_events_verdicts import doubtful, outcomes
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
@@ -41,7 +42,9 @@ class RoktEvents(WithoutLedger):
         self.batch = Batch(batch.count, batch.age, merges=True, undoes=False)
         self._environment = settings.environment
         self._limits = Limits.of(settings.rate, batch.count, batch.size)
-        basic = Basic(settings.key, settings.secret.reveal())
+        secret = settings.secret.reveal()
+        self._secrets = pattern_of(settings.key, secret)
+        basic = Basic(settings.key, secret)
         self._upstream = Upstream(settings.url, basic, allow_http=allow_http, connections=IN_FLIGHT)
 
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Standing]:
@@ -98,7 +101,8 @@ class RoktEvents(WithoutLedger):
         except UpstreamTrouble as trouble:
             outcome = of_trouble(trouble, round((time.monotonic() - started) * 1000))
             return [doubtful(outcome, is_known_again=its) for its in known]
-        return outcomes(answer, call, known)
+        clean = replace(answer, text=self._secrets.sub("[key]", answer.text))
+        return outcomes(clean, call, known)
 
     def _checked(self) -> str | UpstreamTrouble:
         """A batch without anything is refused, behind the key."""

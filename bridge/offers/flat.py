@@ -9,12 +9,12 @@ Flat = dict[str, str | None]
 
 
 def first_offer(answer: Mapping[str, Any]) -> Flat | None:
-    """The offer of the first slot that has one; None if there is none. What an offer has not is None."""
+    """The offer of the first slot that has one to show; None if there is none. What an offer has not is None."""
     for slot in _slots(answer):
         offer = _of(slot, "offer")
         creative = _of(offer, "creative")
-        if isinstance(creative, Mapping) and creative:
-            return _flat(creative)
+        if isinstance(creative, Mapping) and any((flat := _flat(creative)).values()):
+            return flat
     return None
 
 

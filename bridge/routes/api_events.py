@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bridge.calendar.event import json_type
@@ -27,7 +28,8 @@ from bridge.errors import FieldError, InvalidPayload, InvalidValue
 from bridge.message import NewMessage
 from bridge.routes import conversions, incoming
 from bridge.routes.api_pairs import read_pairs
-from bridge.routes.conversions import read_conversion, with_reference
+from bridge.routes.conversion_fields import no_raw_address
+from bridge.routes.conversions import read_conversion, with_reference, without_sku_of_many
 from bridge.routes.incoming import Reader, a_text, identifier, is_test, name_shown, shown
 
 NAME = "events"
@@ -111,8 +113,10 @@ def read(
     event_id = reader.read("event_id", _id, body.get("event_id"))
     event_type = reader.read("event_type", _type, body.get("event_type"), CONVERSION)
     meta_data = read_pairs(reader, "meta_data", body.get("meta_data"))
+    _check_hashes(reader, "meta_data", dict(meta_data))
     object_data = dict(read_pairs(reader, "object_data", body.get("object_data")))
     who = {_WHO[name]: object_data.pop(name) for name in _WHO if name in object_data}
+    _check_hashes(reader, "object_data", object_data)
     for field in who:
         if body.get(field) not in (None, ""):
             reader.refuse(field, "stands in object_data too: send it once")
@@ -222,13 +226,19 @@ def _type(given: object) -> str:
     return CONVERSION if text.lower() in ("", CONVERSION) else text
 
 
+def _check_hashes(reader: Reader, field: str, pairs: Mapping[str, Scalar]) -> None:
+    for name, value in pairs.items():
+        reader.read(f"{field}.{name_shown(name)}", partial(no_raw_address, name), value)
+
+
 def _with(reader: Reader, conversion: Conversion, object_data: Mapping[str, Scalar]) -> Conversion:
     """A conversion with what else object_data says of it."""
     taken = {*conversion.user_attributes, *conversion.attributes}
     for name in object_data:
         if name in taken:
             reader.refuse(f"object_data.{name_shown(name)}", "stands beside object_data too: send it once")
-    return replace(conversion, attributes={**conversion.attributes, **object_data})
+    together = without_sku_of_many({**conversion.attributes, **object_data})
+    return replace(conversion, attributes=together)
 
 
 def _rokts_name(field: str) -> str:

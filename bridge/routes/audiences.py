@@ -91,11 +91,16 @@ def read_many(
     return items, its_list, marked
 
 
-def read(body: Mapping[str, Any], path_list: str | None, header_key: str | None) -> AudienceUpdate:
-    """One change. `path_list`: the list that the path names. Errors: InvalidPayload with all that is wrong."""
+def read(
+    body: Mapping[str, Any], path_list: str | None, header_key: str | None, list_of_all: str | None = None
+) -> AudienceUpdate:
+    """One change. `path_list`: the list that the path names; `list_of_all`: that of those that name none.
+
+    Errors: InvalidPayload with all that is wrong.
+    """
     reader = Reader()
     action: Action | None = reader.read("action", _action, body.get("action"))
-    list_name = _named(reader, body.get("list"), path_list) or DEFAULT_LIST
+    list_name = _named(reader, body.get("list"), path_list) or list_of_all or DEFAULT_LIST
     is_hashed: bool = reader.read("hash", _yes_no, body.get("hash"), False)
     key = reader.read("idempotency_key", incoming.key, body.get("idempotency_key"), "") or header_key or ""
     dispatch_id = reader.read("dispatch_id", a_text, body.get("dispatch_id"), "")

@@ -58,6 +58,13 @@ def scalar(given: object) -> Scalar | None:
     raise InvalidValue(f"must be one text, number, true or false, not {json_type(given)}")
 
 
+def no_raw_address(name: str, value: object) -> None:
+    """Where a hash is expected nothing can be read. Errors: InvalidValue for an address."""
+    is_of_hashes = any(word in name.lower() for word in ("sha256", "hash"))
+    if is_of_hashes and isinstance(value, str) and hashing.address_of(value):
+        raise InvalidValue("is an address, not its hash")
+
+
 def _too_large() -> Scalar:
     raise InvalidValue("is too large a number")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from bridge.routes.conversion_fields import (
     attribute_name,
     event_time,
     flag,
+    no_raw_address,
     scalar,
 )
 from bridge.routes.incoming import (
@@ -95,21 +97,25 @@ def read_conversion(reader: Reader, body: Mapping[str, Any], now: datetime) -> C
         told = f"are {len(user_attributes)} with those of the bridge; {MOST_USER_ATTRIBUTES} are the most"
         reader.refuse("user_attributes", told)
     attributes = _own(reader, body, ATTRIBUTES) | _further(reader, body, "attributes")
-    if isinstance(quantity := attributes.get("quantity"), int) and quantity > 1:
-        attributes.pop("sku", None)  # "If more than one item is present, do not provide any SKUs"
     conversion = Conversion(
         email,
         email_sha256,
         reader.read("user_id", lambda given: an_id(given, MOST_USER_ID), body.get("user_id")),
         reader.read("click_id", lambda given: an_id(given, MOST_VALUE), body.get("click_id")),
         user_attributes,
-        attributes,
+        without_sku_of_many(attributes),
         reader.read("event_time", lambda given: event_time(given, now), body.get("event_time")),
     )
     if not reader.errors and (size := size_of_batch(batch_of(conversion))) > MOST_BATCH:
         told = f"the conversion has {size:,} bytes as it would leave; {MOST_BATCH:,} are the most"
         reader.refuse("", told)
     return conversion
+
+
+def without_sku_of_many(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """ "If more than one item is present, do not provide any SKUs": a number, or its text, in `quantity`."""
+    is_of_many = re.fullmatch(r"0*([2-9]|[1-9][0-9]+)(\.0*)?", str(attributes.get("quantity", "")).strip())
+    return {name: value for name, value in attributes.items() if name != "sku" or not is_of_many}
 
 
 def with_reference(conversion: Conversion) -> Conversion:
@@ -174,6 +180,7 @@ def _further(reader: Reader, body: Mapping[str, Any], field: str) -> dict[str, S
             if its_name.lower() in taken:
                 raise InvalidValue(f"has a field of its own: {taken[its_name.lower()]}")
             value = scalar(given)
+            no_raw_address(its_name, value)
         except InvalidValue as refusal:
             wrong += 1
             if wrong <= MOST_NAMED:

@@ -15,7 +15,7 @@ from bridge.conversions.calls import MOST_BATCHES
 from bridge.conversions.conversion import CONFIRMATION_REF, Conversion
 from bridge.errors import InvalidValue
 from bridge.message import Json
-from bridge.routes.conversion_fields import address, attribute_name, scalar
+from bridge.routes.conversion_fields import address, attribute_name, no_raw_address, scalar
 from bridge.routes.conversions import size_of_batch, with_reference
 from bridge.routes.incoming import MOST_NAMED, Reader, a_text, an_object, identifier, name_shown, shown
 
@@ -123,13 +123,14 @@ def _environment(given: object) -> str:
 
 def _identities(reader: Reader, given: object, within: str) -> dict[str, str]:
     found = {}
+    before = len(reader.errors)
     for name, value in reader.read(within, an_object, given, {}).items():
         read = _IDENTITY.get(name, _identity)
         if its := reader.read(f"{within}.{name_shown(name)}", read, value):
             found[name] = its
     if (already := found.get("email")) and hashing.hash_of(already):
         found.setdefault("other", found.pop("email"))
-    if not reader.errors and not (found.get("email") or found.get("other")):
+    if len(reader.errors) == before and not (found.get("email") or found.get("other")):
         reader.refuse(within, "must have the user's email, or its hash as other")
     return found
 
@@ -177,7 +178,8 @@ def _event(reader: Reader, given: object, within: str, now: datetime) -> Any:
         field = f"{within}.data.custom_attributes"
         attributes = reader.read(field, an_object, data["custom_attributes"], {})
         _check_attributes(reader, attributes, field)
-        if (ref := attributes.get(CONFIRMATION_REF)) is not None and not isinstance(ref, str | int):
+        ref = attributes.get(CONFIRMATION_REF, "")
+        if isinstance(ref, bool) or not isinstance(ref, str | int | None):
             reader.refuse(f"{field}.{CONFIRMATION_REF}", f"must be text in quotes, not {json_type(ref)}")
     return event
 
@@ -192,7 +194,7 @@ def _check_attributes(
     for name, value in attributes.items():
         try:
             attribute_name(name)
-            scalar(value)
+            no_raw_address(name, scalar(value))
         except InvalidValue as refusal:
             wrong += 1
             if wrong <= MOST_NAMED:

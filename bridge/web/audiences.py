@@ -38,14 +38,14 @@ def blueprint(parts: Parts) -> Blueprint:
         body, _ = read(request)
         key = incoming.key(request.headers.get("Idempotency-Key")) or None
         only_shows = is_dry_run()
-        its_list = path_list
+        list_of_all = None
         items = body if isinstance(body, list) else None
         if isinstance(body, dict) and "updates" in body:
-            items, its_list, key = audiences.read_many(body, path_list, key)
+            items, list_of_all, key = audiences.read_many(body, path_list, key)
         kind = lists.Kind(
             NAME,
             "updates",
-            read=lambda item: audiences.read(item, its_list, key),
+            read=lambda item: audiences.read(item, path_list, key, list_of_all),
             dry_run=lambda updates: _dry_run(parts, api, updates),
             request=lambda item, update, index: _request(parts, item, update, key, index),
         )

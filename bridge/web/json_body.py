@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -52,6 +53,8 @@ def read(request: Request, *, is_lenient: bool = False) -> tuple[Any, bytes]:
         raise MalformedJson(told if raw.strip() else "The body is empty: send a JSON object.") from wrong
     except RecursionError as wrong:
         raise MalformedJson("The body is nested too deeply.") from wrong
+    except OverflowError as wrong:
+        raise MalformedJson(f"The body holds a number that is too large: {wrong}.") from wrong
     except ValueError as wrong:
         raise MalformedJson(
             "The body holds a number that JSON does not know, or one with thousands of digits."
@@ -63,16 +66,24 @@ def read(request: Request, *, is_lenient: bool = False) -> tuple[Any, bytes]:
 
 def _loads(text: str, is_lenient: bool) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except json.JSONDecodeError:
         if not is_lenient:
             raise
         without = _COMMAS.sub(lambda found: "" if found[0] == "," else found[0], text)
-        return json.loads(without, parse_constant=_no_constant)
+        return json.loads(without, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _no_constant(name: str) -> float:
     raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    """1e400 would be infinite, which JSON does not know: it could not be written again."""
+    number = float(digits)
+    if math.isinf(number):
+        raise OverflowError(digits[:20])
+    return number
 
 
 def _depth(body: Any) -> int:

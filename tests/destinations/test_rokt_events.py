@@ -101,6 +101,12 @@ class TestCalls:
         told = [(b["user_identities"], len(b["events"])) for b in json.loads(call.body)]
         assert told == [({"email": f"u{n}@example.com"}, count) for n, count in ((0, 2), (1, 1), (2, 2))]
 
+    def test_the_secret_stays_out_of_what_rokt_repeats(self) -> None:
+        [found], _ = sent([stored(bought())], b'{"errors": [{"code": "BAD", "message": "of A-secret: no"}]}')
+
+        assert found.reason == "Rokt refused it: of [key]: no"
+        assert "secret" not in repr(found)
+
     def test_the_pair_goes_as_http_basic(self) -> None:
         _, [call] = sent([stored(bought())])
 

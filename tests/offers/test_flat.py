@@ -64,6 +64,13 @@ def test_the_first_slot_that_has_an_offer_is_taken() -> None:
     assert found == NOTHING | {"copy": "first"}
 
 
+def test_an_offer_of_which_nothing_can_be_shown_is_none() -> None:
+    blank = {"copy": {"creative.title": " "}, "responseOptionsMap": {"positive": {"url": "javascript:x"}}}
+
+    assert first_offer(answer_with(blank)) is None
+    assert first_offer(answer_with(blank, {"copy": {"creative.copy": "y"}})) == NOTHING | {"copy": "y"}
+
+
 def test_a_later_plugin_is_looked_at_when_the_first_has_no_slot() -> None:
     answer = answer_with({"copy": {"creative.copy": "x"}})
     answer["plugins"].insert(0, {"plugin": {"config": {"slots": []}}})
@@ -76,7 +83,7 @@ def test_title_and_copy_come_from_the_copy() -> None:
 
 
 def test_blank_texts_are_absent_so_that_liquid_takes_them_for_false() -> None:
-    assert flat(copy={"creative.title": " ", "creative.copy": ""}) == {}
+    assert flat(copy={"creative.title": " ", "creative.copy": "y"}) == {"copy": "y"}
 
 
 def test_yes_and_no_are_told_by_what_they_say_of_themselves() -> None:

@@ -177,6 +177,20 @@ class TestAnEvent:
         assert message.expires_at == datetime(2027, 3, 1, 12, tzinfo=UTC)
         assert (message.line, message.event_id, message.action) == (None, "e-1", "event")
 
+    @pytest.mark.parametrize(
+        ("given", "has_sku"),
+        [
+            ({"object_data": {"quantity": "2", "sku": "s-1"}}, False),
+            ({"object_data": {"quantity": 12, "sku": "s-1"}}, False),
+            ({"quantity": 2, "object_data": {"sku": "s-1"}}, False),
+            ({"object_data": {"quantity": "2.0"}, "sku": "s-1"}, False),
+            ({"object_data": {"quantity": "1", "sku": "s-1"}}, True),
+            ({"object_data": {"quantity": "some", "sku": "s-1"}}, True),
+        ],
+    )
+    def test_several_items_have_no_sku_wherever_it_stands(self, given: dict[str, Any], has_sku: bool) -> None:
+        assert ("sku" in data(taken(event(**given)))) is has_sku
+
 
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
@@ -202,6 +216,8 @@ class TestWhatIsRefused:
             ({"object_data": {"note": "v" * 65_537}}, "object_data.note", "65,536 are the most"),
             ({"object_data": {"note": ["v"]}}, "object_data.note", "must be one text"),
             ({"object_data": {"email": "ada@example.com"}}, "email", "stands in object_data too"),
+            ({"meta_data": {"emailSha256": "ada@example.com"}}, "meta_data.emailSha256", "not its hash"),
+            ({"attributes": {"hashed": "ada@example.com"}}, "attributes.hashed", "not its hash"),
             (
                 {"object_data": {"amount": 1}, "amount": 2},
                 "object_data.amount",

@@ -250,10 +250,16 @@ class TestMany:
 
         results = answer.body["results"]
         assert [one["index"] for one in results] == [0, 1, 2, 3]
-        assert ["id" in one for one in results] == [True, False, False, False]
+        assert ["id" in one for one in results] == [True, False, True, False]
         assert results[1]["errors"][0]["field"] == "email"
-        assert results[2]["errors"][0]["field"] == "list"
-        assert members(walked) == {"VIP": [ADA]}
+        assert members(walked) == {"VIP": [ADA], "other": [BOB]}
+
+    def test_none_may_name_another_list_than_the_path(self, bridge: Bridge) -> None:
+        updates = [{"action": "include", "list": "other", "sha256": BOB}]
+
+        answer = bridge.refuse({"updates": updates}, f"{PATH}/VIP")
+
+        assert answer.says("another list than that of the path")
 
     def test_a_bare_list_may_name_a_list_in_each(self, walked: Bridge) -> None:
         answer = send(

@@ -171,7 +171,10 @@ class TestNotJson:
     def test_what_is_not_utf_8_is_400(self, bad: Bad, raw: bytes) -> None:
         assert "UTF-8" in bad(raw, status=400).body["detail"]
 
-    @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1" * 5_000, b"-" + b"9" * 5_000])
+    @pytest.mark.parametrize(
+        "number",
+        [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-1e400", b"1" * 5_000, b"-" + b"9" * 5_000],
+    )
     def test_a_number_that_json_does_not_know_or_with_thousands_of_digits_is_400(
         self, bad: Bad, number: bytes
     ) -> None:
@@ -373,7 +376,7 @@ class TestValues:
     def test_a_number_beyond_the_reach_of_floats_is_too_large(self, bad: Bad) -> None:
         raw = json.dumps(literal(as_of="AT")).replace('"AT"', "1e999").encode()
 
-        assert bad(raw).fields == ["as_of"]
+        assert "too large: 1e999" in bad(raw, status=400).body["detail"]
 
     @pytest.mark.parametrize(
         "code",

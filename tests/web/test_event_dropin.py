@@ -188,6 +188,8 @@ class TestRefusals:
             ({"events": [{"event_type": "screen_view"}]}, "events[0].event_type: must be custom_event"),
             ({"events": [{"event_type": "custom_event"}]}, "events[0].data"),
             ({"events": [conversion(amount=[1])]}, "events[0].data.custom_attributes.amount"),
+            ({"events": [conversion(confirmationref=True)]}, "confirmationref: must be text in quotes"),
+            ({"events": [conversion(emailsha256="ada@example.com")]}, "emailsha256: is an address, not its"),
             ({"user_identites": {}}, "did you mean user_identities"),
         ],
         ids=str,
@@ -216,6 +218,12 @@ class TestRefusals:
         event["data"][name] = value
 
         assert f"events[0].data.{name}" in refused(bridge, example(events=[event]))
+
+    def test_what_is_wrong_in_one_batch_hides_nothing_of_the_next(self, bridge: Bridge) -> None:
+        told = refused(bridge, [example(environment="x"), example(user_identities={})], MANY)
+
+        assert "[0].environment" in told
+        assert "[1].user_identities: must have the user's email" in told
 
     @pytest.mark.parametrize("body", [{}, [], [example()] * 101, "x"], ids=["object", "none", "101", "text"])
     def test_a_bulk_body_is_an_array_of_at_most_a_hundred(self, bridge: Bridge, body: Any) -> None:
