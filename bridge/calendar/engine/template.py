@@ -145,8 +145,8 @@ class Template:
 
     @property
     def key(self) -> frozenset[str]:
-        """The variables on which the event_id depends."""
-        return self._program.event_id.reads & {variable.name for variable in self.variables}
+        """The variables on which the event_id depends, and `now` if it does on that."""
+        return self._program.event_id.reads & {"now", *(variable.name for variable in self.variables)}
 
     def hints(self) -> list[TemplateFault]:
         """Names that are used and not declared, which is allowed, and often a slip."""
