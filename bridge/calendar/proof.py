@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from bridge.calendar.columns import field_at
 from bridge.calendar.engine import Template, TemplateFault, check_piece, compile_template
 from bridge.calendar.engine.declarations import Variable
 from bridge.calendar.engine.values import is_blank
@@ -95,7 +96,8 @@ def _all(
             yield _of_fault(fault, "warn" if number else "refuse", case.words)
     yield from _of_key(template, payloads)
     for hint in template.hints():
-        yield Finding("warn", hint.field, hint.cause, hint.words, hint.line, hint.template)
+        field = field_at(sources.get(hint.template, ""), hint.line) or hint.field
+        yield Finding("warn", field, hint.cause, hint.words, hint.line, hint.template)
     yield from _of_payloads(template, payloads)
     for case in cases:
         if case.event is not None:
@@ -148,8 +150,8 @@ def _of_payloads(template: Template, payloads: Sequence[Mapping[str, Any]]) -> I
             unknown[name] = unknown.get(name, 0) + 1
     for name, times in sorted(unknown.items()):
         words = (
-            f'{times} of the last {count} requests sent "{name[:60]}", which this template neither declares nor uses: '
-            "they would be refused"
+            f'{times} of the last {count} requests sent "{name[:60]}", '
+            "which this template neither declares nor uses: they would be refused"
         )
         yield Finding("warn", f"variables.{name[:60]}", "unknown variable", words, None, template.name)
     for variable in template.variables:
