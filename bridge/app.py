@@ -37,6 +37,7 @@ from bridge.web import (
     rokt_webhooks,
     subscriber_lists,
     subscribers,
+    templates,
     unguarded,
 )
 from bridge.web.parts import MOST_WAITING, Parts
@@ -117,6 +118,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         destinations.read_blueprint(parts),
         destinations.operate_blueprint(parts),
         offers.blueprint(parts),
+        templates.read_blueprint(parts),
+        templates.write_blueprint(parts),
     ):
         app.register_blueprint(blueprint)
     console.install(app, parts)

@@ -24,8 +24,8 @@ class Guard:
         self._is_open = settings.is_development and not settings.keys
         self._signer = URLSafeTimedSerializer(settings.secret_key.reveal(), salt=SALT)
 
-    def needs(self, scope: str) -> Callable[[], None]:
-        """A check before each request of a blueprint; it leaves the key's name in `g.key_name`."""
+    def needs(self, *scopes: str) -> Callable[[], None]:
+        """A check before each request of a blueprint: a key has one of these scopes. Its name is in `g.key_name`."""
 
         def check() -> None:
             if self._is_open:
@@ -36,8 +36,8 @@ class Guard:
                 raise Unauthorized(
                     "Send a key of BRIDGE_TOKENS as 'Authorization: Bearer <secret>', or as HTTP Basic's password."
                 )
-            if scope not in key.scopes:
-                raise Forbidden(f"The key {key.name} has not the scope {scope}.")
+            if key.scopes.isdisjoint(scopes):
+                raise Forbidden(f"The key {key.name} has not the scope {' or '.join(scopes)}.")
             g.key_name = key.name
 
         return check

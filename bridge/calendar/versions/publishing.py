@@ -15,7 +15,7 @@ from bridge.calendar.previews import Fault, Previews
 from bridge.calendar.tables import template_publications, template_versions
 from bridge.calendar.versions.drafts import checked, end_draft
 from bridge.calendar.versions.files_seen import note_files
-from bridge.calendar.versions.reading import draft, published_versions, unknown, version_source
+from bridge.calendar.versions.reading import draft, no_version, published_versions, unknown, version_source
 from bridge.calendar.versions.values import DraftConflict, NotPublished, OtherPublished
 from bridge.database import Database, clock
 from bridge.errors import Conflict, FieldError, InvalidPayload, NotFound
@@ -95,7 +95,7 @@ def roll_back(
     def read(connection: Connection) -> str:
         source = version_source(connection, name, version)
         if source is None:
-            raise NotFound(_no_version(connection, name, version))
+            raise NotFound(no_version(connection, name, version))
         return source
 
     def make(connection: Connection, _source: str, now: datetime) -> int:
@@ -235,13 +235,6 @@ def _to_publish(connection: Connection, name: str, revision: int | None, over: i
 def _numbers(connection: Connection) -> dict[str, int]:
     rows = connection.execute(sa.select(_publications.name, _publications.version))
     return {row.name: row.version for row in rows}
-
-
-def _no_version(connection: Connection, name: str, version: int) -> str:
-    last = connection.scalar(sa.select(sa.func.max(_versions.version)).where(_versions.name == name))
-    if last is None:
-        return unknown(connection, name)
-    return f"{name} has no version {version}; its versions are 1 to {last}"
 
 
 def _using(changed: Iterable[str], texts: Mapping[str, str]) -> set[str]:

@@ -91,6 +91,13 @@ def unknown(connection: Connection, name: str) -> str:
     return f'there is no template "{name[:60]}"{meant}'
 
 
+def no_version(connection: Connection, name: str, version: int) -> str:
+    last = connection.scalar(sa.select(sa.func.max(_versions.version)).where(_versions.name == name))
+    if last is None:
+        return unknown(connection, name)
+    return f"{name} has no version {version}; its versions are 1 to {last}"
+
+
 def draft_row(connection: Connection, name: str) -> Row | None:
     return connection.execute(sa.select(template_drafts).where(_drafts.name == name)).one_or_none()
 

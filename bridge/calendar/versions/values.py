@@ -72,12 +72,12 @@ class DraftConflict(Conflict):
 
     def __init__(self, name: str, draft: Draft | None) -> None:
         if draft is None:
-            told = f"the draft of {name} that you saw was published or discarded; nothing was changed"
+            told = f"the draft of {name} that you saw was published or discarded since; nothing was changed"
         else:
-            at = f"{draft.edited_at:%Y-%m-%d %H:%M} UTC"
+            who = f"{draft.edited_by} changed" if draft.edited_by else "a new file of templates/ has become"
             told = (
-                f"{draft.edited_by or 'a file of templates/'} changed the draft of {name} at {at}; "
-                "nothing was overwritten"
+                f"{who} the draft of {name} at {draft.edited_at:%Y-%m-%d %H:%M} UTC, and you have not seen that; "
+                f"nothing was overwritten: look at revision {draft.revision}, and make your change in it"
             )
         super().__init__(told, [FieldError("revision", told)])
         self.draft = draft
