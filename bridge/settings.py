@@ -205,11 +205,15 @@ class ConsoleUser:
 
 @dataclass(frozen=True)
 class OidcSettings:
-    """An OpenID provider that says who somebody is. `issuer`: as it stands in its tokens."""
+    """An OpenID provider that says who somebody is. `issuer`: as it stands in its tokens, but for a last slash.
+
+    `roles`: by address or group, "*" for everybody else; who has none does not come in.
+    """
 
     issuer: str
     client_id: str
     client_secret: Secret
+    roles: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -422,6 +426,7 @@ class _Reader(Variables):
             issuer=self.read("OIDC_ISSUER", example, base_url(example, allow_http=is_development)),
             client_id=self.read("OIDC_CLIENT_ID", "", _header),
             client_secret=self.read("OIDC_CLIENT_SECRET", "", _api_key),
+            roles=self.read("OIDC_ROLES", f"*:{ROLES[0]}", oidc_roles),
         )
         users = self.read("CONSOLE_USERS", "", console_users) or ()
         return ConsoleSettings(users, oidc if given else None)
@@ -498,6 +503,20 @@ def console_users(text: str) -> tuple[ConsoleUser, ...]:
             raise InvalidValue(f"{told} has a name that another entry has already")
         users.append(ConsoleUser(name, Secret(match[1]), role))
     return tuple(users)
+
+
+def oidc_roles(text: str) -> Mapping[str, str]:
+    """`address-or-group:role,…`, with * for everybody else. Errors: InvalidValue."""
+    roles: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        who, _, role = (part.strip() for part in entry.rpartition(":"))
+        if not who or role not in ROLES:
+            raise InvalidValue(
+                f"has {entry[:60]!r}, which is not somebody:role such as ada@example.com:publisher, "
+                f"marketing:editor or *:viewer; there are {', '.join(ROLES)}"
+            )
+        roles[who] = role
+    return roles
 
 
 def webhook_secrets(text: str) -> tuple[Secret, ...]:

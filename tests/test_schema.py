@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from factories import NOON
 
 from bridge import database as database_module
@@ -20,7 +21,7 @@ from bridge import schema
 from bridge.calendar import tables as calendar_tables
 from bridge.database import Database, JsonText, UtcDateTime, Words, metadata
 from bridge.errors import SettingsInvalid
-from bridge.ledger import subscriber_tables
+from bridge.ledger import sign_ins, subscriber_tables
 from bridge.ledger import tables as ledger_tables
 from bridge.outbox import claim
 from bridge.outbox import tables as outbox_tables
@@ -62,7 +63,7 @@ def empty(empty_url: str) -> Iterator[Database]:
 
 def next_release(folder: Path, monkeypatch: pytest.MonkeyPatch, then: str = "pass") -> None:
     """A release with one more migration."""
-    newest = sorted((schema.MIGRATIONS / "versions").glob("*.py"))[-1].name.split("_")[0]
+    newest = ScriptDirectory(str(schema.MIGRATIONS)).get_current_head()
     shutil.copytree(schema.MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "migrations" / "versions" / "9999_next.py").write_text(NEXT.format(before=newest, then=then))
     monkeypatch.setattr(schema, "MIGRATIONS", folder / "migrations")
@@ -97,7 +98,7 @@ class TestMigrating:
             differences = compare_metadata(context, metadata)
 
         assert differences == []
-        for module in (outbox_tables, ledger_tables, subscriber_tables, calendar_tables):
+        for module in (outbox_tables, ledger_tables, subscriber_tables, calendar_tables, sign_ins):
             assert {one.name for one in vars(module).values() if isinstance(one, sa.Table)} <= tables(
                 database
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from types import ModuleType
+from urllib.parse import urlsplit
 
 import structlog
 from flask import (
@@ -24,8 +25,9 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
-from bridge.console import signing, static_files, words
+from bridge.console import openid, signing, static_files, words
 from bridge.console.roles import EVERYBODY, needs, role_needed
+from bridge.console.sessions import LONGEST, Sessions
 from bridge.database import UNAVAILABLE
 from bridge.errors import Answerable, Forbidden, NotFound
 from bridge.settings import Settings
@@ -50,7 +52,7 @@ def install(app: Flask, parts: Parts) -> None:
         SESSION_COOKIE_SECURE=is_secure,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=signing.LONGEST,
+        PERMANENT_SESSION_LIFETIME=max(LONGEST.values()),
         WTF_CSRF_CHECK_DEFAULT=False,  # the API has keys, the console asks by itself
         WTF_CSRF_TIME_LIMIT=None,  # the session's end is the token's
     )
@@ -71,7 +73,7 @@ def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
         url_prefix="/console",
         template_folder="pages",
     )
-    sessions = signing.Sessions(parts.settings)
+    sessions = Sessions(parts.settings.console)
     nav = [entry for page in PAGES for entry in getattr(page, "NAV", ())]
 
     @console.before_request
@@ -98,10 +100,16 @@ def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
         here = [
             path for _, path in entries if f"{request.path.rstrip('/')}/".startswith(path.rstrip("/") + "/")
         ]
-        return {"nav": entries, "here": max(here, key=len, default="")}
+        return {
+            "nav": entries,
+            "here": max(here, key=len, default=""),
+            "has_passwords": bool(parts.settings.console.users),
+            "openid_host": urlsplit(oidc.issuer).netloc if (oidc := parts.settings.console.oidc) else "",
+        }
 
     static_files.register(console)
     signing.register(console, parts, sessions)
+    openid.register(console, parts.settings, sessions)
     for page in PAGES:
         page.register(console, parts)
 

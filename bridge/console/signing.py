@@ -1,67 +1,33 @@
-"""Signing in and out of the console."""
+"""Signing in by name and password, and out; how fast somebody may guess."""
 
 from __future__ import annotations
 
-import hashlib
-import time
-from urllib.parse import urlsplit
+import hmac
+import ipaddress
+from collections.abc import Sequence
 
-from flask import Blueprint, redirect, render_template, request, session, url_for
+import structlog
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from bridge.console.roles import EVERYBODY, Person, needs
-from bridge.settings import ConsoleUser, Settings
+from bridge.console.sessions import Sessions, wanted
+from bridge.database import clock
+from bridge.ledger import sign_ins
+from bridge.settings import ConsoleUser
 from bridge.web.parts import Parts
 from bridge.web.server import aside
 
-IDLE = 8 * 3600  # seconds without a request, then one signs in again
-LONGEST = 7 * 24 * 3600  # seconds since signing in
 MOST_PASSWORD = 256  # characters, so that nobody has a megabyte hashed
 
-
-class Sessions:
-    """Who is signed in, by Flask's signed cookie. It holds no secret: name, times, and a mark of the hash."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._users = {user.name: user for user in settings.console.users}
-
-    def person(self) -> Person | None:
-        """None: nobody, too long ago, or somebody who was taken out or has another password by now."""
-        now = time.time()
-        try:
-            name, since, seen = str(session["name"]), float(session["since"]), float(session["seen"])
-        except (KeyError, TypeError, ValueError):
-            return None
-        if now - seen > IDLE or now - since > LONGEST:
-            return None
-        user = self._users.get(name)
-        if user is None or session.get("mark") != mark_of(user):
-            return None
-        if now - seen > 60:
-            session["seen"] = now
-        return Person(user.name, user.role)
-
-    def start(self, user: ConsoleUser) -> None:
-        """A new session: nothing of the one before it stays, its CSRF token neither."""
-        session.clear()
-        now = time.time()
-        session.update(name=user.name, mark=mark_of(user), since=now, seen=now)
-
-    def known(self, name: str, password: str) -> ConsoleUser | None:
-        """The user with this name and password. A name that is not known takes as long as one that is."""
-        user = self._users.get(name)
-        stored = user.password_hash.reveal() if user else _nobodys_hash()
-        fits = aside(check_password_hash, stored, password[:MOST_PASSWORD])
-        return user if user and fits and len(password) <= MOST_PASSWORD else None
-
-
-def mark_of(user: ConsoleUser) -> str:
-    """Changes with the password, and tells nothing of it."""
-    return hashlib.sha256(user.password_hash.reveal().encode()).hexdigest()[:16]
+log = structlog.get_logger()
 
 
 def register(console: Blueprint, parts: Parts, sessions: Sessions) -> None:
+    known = Passwords(parts.settings.console.users)
+    key = parts.settings.secret_key.reveal().encode()
+
     @console.get("/sign-in")
     @needs(EVERYBODY)
     def sign_in() -> ResponseReturnValue:
@@ -69,37 +35,81 @@ def register(console: Blueprint, parts: Parts, sessions: Sessions) -> None:
 
     @console.post("/sign-in")
     @needs(EVERYBODY)
-    def signed_in() -> ResponseReturnValue:
+    def sign_in_by_password() -> ResponseReturnValue:
         name = request.form.get("name", "").strip()
-        user = sessions.known(name, request.form.get("password", ""))
+        # The table holds neither a name, which may be a password in the wrong field, nor an address.
+        account, address = (_digest(key, f"account {name.casefold()}"), _digest(key, f"address {caller()}"))
+        with parts.database.write() as connection:
+            wait = sign_ins.count_try(connection, [account, address], clock(connection))
+        if wait:
+            log.info("console.sign_in_slowed", wait=wait)
+            return _too_fast(name, wait)
+        user = known.user(name, request.form.get("password", ""))
         if user is None:
+            log.info("console.sign_in_failed")
             fault = "This name and password do not belong together."
             return render_template("sign_in.html", next=wanted(), name=name, fault=fault), 401
+        with parts.database.write() as connection:
+            sign_ins.forgive(connection, [account, address])
         to = wanted()
-        sessions.start(user)
+        sessions.start(Person(user.name, user.role))
         return redirect(to, 303)
 
     @console.post("/sign-out")
     @needs(EVERYBODY)
     def sign_out() -> ResponseReturnValue:
-        session.clear()
+        sessions.end()
         return redirect(url_for("console.sign_in"), 303)
 
 
-def wanted() -> str:
-    """Where the person was going: a page of this console and nothing else."""
-    to = request.values.get("next", "")
-    parts = urlsplit(to) if to.isascii() and to.isprintable() and "\\" not in to else urlsplit("")
-    if not parts.scheme and not parts.netloc and parts.path.startswith("/console/"):
-        return to
-    return url_for("console.home")
+class Passwords:
+    """The users of CONSOLE_USERS. A name that is not among them takes as long as one that is."""
+
+    def __init__(self, users: Sequence[ConsoleUser]) -> None:
+        self._users = {user.name: user for user in users}
+        self._nobodys = ""
+
+    def user(self, name: str, password: str) -> ConsoleUser | None:
+        user = self._users.get(name)
+        stored = user.password_hash.reveal() if user else self._nobodys_hash()
+        fits = aside(check_password_hash, stored, password[:MOST_PASSWORD])
+        return user if fits and len(password) <= MOST_PASSWORD else None
+
+    def _nobodys_hash(self) -> str:
+        """At the cost of the first user's, made at its first use."""
+        if not self._nobodys:
+            first = next(iter(self._users.values()), None)
+            method = first.password_hash.reveal().partition("$")[0] if first else "scrypt"
+            self._nobodys = aside(generate_password_hash, "nobody's", method)
+        return self._nobodys
 
 
-_nobody: list[str] = []
+def caller() -> str:
+    """The network that the request came from: an address, or an IPv6 customer's 64 bits.
+
+    A peer in a private network is a proxy (Heroku's router is one), which writes its caller at the end of
+    X-Forwarded-For; what stands before that, anybody may have written.
+    """
+    peer = _address(request.remote_addr or "")
+    forwarded = _address(request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip())
+    found = forwarded if forwarded and (peer is None or peer.is_private) else peer
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found or "")
 
 
-def _nobodys_hash() -> str:
-    """Made with the same cost as a real one, at the first use."""
-    if not _nobody:
-        _nobody.append(aside(generate_password_hash, "nobody has this password", "scrypt"))
-    return _nobody[0]
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _digest(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
+
+
+def _too_fast(name: str, wait: int) -> ResponseReturnValue:
+    fault = f"Too many tries. Wait {wait} second{'s' if wait != 1 else ''}, then try again."
+    page = render_template("sign_in.html", next=wanted(), name=name, fault=fault)
+    return page, 429, {"Retry-After": str(wait)}

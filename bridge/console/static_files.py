@@ -40,7 +40,7 @@ def register(console: Blueprint) -> None:
     @needs(EVERYBODY)
     def static(name: str) -> Response:
         file = _file(name)
-        is_compressed = "gzip" in request.accept_encodings
+        is_compressed = request.accept_encodings.quality("gzip") > 0
         response = Response(file.compressed if is_compressed else file.content)
         response.mimetype = TYPES[Path(name).suffix]
         response.headers["Vary"] = "Accept-Encoding"
@@ -49,7 +49,8 @@ def register(console: Blueprint) -> None:
         response.set_etag(f"{file.mark}-{'gzip' if is_compressed else 'plain'}")
         # What is asked for without the mark of its content is asked for again, by its ETag.
         response.headers["Cache-Control"] = FOR_GOOD if request.args.get("v") == file.mark else "no-cache"
-        return response.make_conditional(request)
+        response.make_conditional(request)
+        return response
 
 
 def _file(name: str) -> StaticFile:
