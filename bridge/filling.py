@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,9 @@ from bridge.outbox import claim
 from bridge.outbox.claim import Call, Due, Lane
 from bridge.outbox.merging import with_their_lines
 from bridge.turns import at_once
+
+LOOKS_EVERY = 0.5  # seconds, whether what waits fills a call by now
+TOOK = 10.0  # times as long as the last look took: it reads all that waits for a call
 
 _ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -36,6 +40,8 @@ class Filler:
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
         self._of_a_call = destination.batch.messages  # so many went into a full one last
+        self._newest: int | None = None  # what waited when a call was last filled and was not full
+        self._looks_at = float("-inf")
 
     def may_fill(self, connection: Connection, lanes: Sequence[Lane], now: datetime) -> bool:
         """Whether a call may be full, or has waited long enough."""
@@ -43,7 +49,10 @@ class Filler:
         if not batch.age or any(lane.due_at <= now - batch.age or not lane.priority for lane in lanes):
             return True
         half = max(1, batch.messages // 2)  # a message is two objects as a rule
-        return claim.is_filled(connection, self._destination.name, lanes, half, now)
+        return claim.is_filled(connection, self._destination.name, lanes, half, now) or (
+            # By its bytes, or by lines of many messages: only who fills it can tell.
+            time.monotonic() >= self._looks_at and claim.newest(connection) != self._newest
+        )
 
     def fill(
         self,
@@ -56,7 +65,7 @@ class Filler:
         is_probe: bool,
     ) -> list[Claimed]:
         """At most so many calls, filled. One that is not full goes once the first in it has waited long enough."""
-        destination = self._destination
+        destination, began = self._destination, time.monotonic()
         filled = self._filled(connection, most * self._of_a_call, now, lanes, is_probe=is_probe)
         if filled.is_cut and filled.packs and not filled.packs[-1].is_full:
             filled = self._filled(
@@ -65,6 +74,12 @@ class Filler:
         self._of_a_call = max((pack.size for pack in filled.packs if pack.is_full), default=self._of_a_call)
         ripe_since = _ALWAYS if is_probe else now - destination.batch.age
         goes = list(filled.that_go(ripe_since))[:most]
+        if destination.batch.age:
+            took = time.monotonic() - began
+            self._newest = claim.newest(connection)
+            self._looks_at = began + max(
+                TOOK * took, min(destination.batch.age.total_seconds() / 4, LOOKS_EVERY)
+            )
         if goes:
             going, known_of = ([one for part in parts for one in part] for parts in zip(*goes, strict=True))
             destination.intend(connection, going, known_of, now)

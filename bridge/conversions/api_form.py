@@ -93,7 +93,7 @@ def to_event(
     identities = (conversion.email, conversion.email_sha256, conversion.click_id, conversion.user_id)
     who = (*IDENTITIES, USER_ID)
     pairs = [(name, value) for name, value in zip(who, identities, strict=True) if value is not None]
-    told = {**conversion.user_attributes, **conversion.attributes}
+    told = {**conversion.user_attributes, **conversion.told}
     for given, value in told.items():
         try:
             name = checked_name(given)

@@ -41,7 +41,7 @@ def batch_of(conversion: Conversion) -> dict[str, Any]:
     data: dict[str, Any] = {"event_name": "conversion"}
     if conversion.occurred_at is not None:
         data["timestamp_unixtime_ms"] = milliseconds(conversion.occurred_at)
-    data["custom_attributes"] = dict(conversion.attributes)
+    data["custom_attributes"] = conversion.told
     batch["events"] = [{"event_type": "custom_event", "data": data}]
     return batch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,6 +32,8 @@ ATTRIBUTES = {
 }
 CONFIRMATION_REF = "confirmationref"  # by which Rokt tells one conversion from another
 
+_SEVERAL = re.compile(r"0*([2-9]|[1-9][0-9]+)(\.0*)?")
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -55,6 +58,12 @@ class Conversion:
             return self.email_sha256
         known = (("user", self.user_id), ("click", self.click_id))
         return next((f"{kind}:{its_id}" for kind, its_id in known if its_id), "")
+
+    @property
+    def told(self) -> dict[str, Scalar]:
+        """The attributes that leave: "If more than one item is present, do not provide any SKUs"."""
+        is_of_many = _SEVERAL.fullmatch(str(self.attributes.get("quantity", "")).strip())
+        return {name: its for name, its in self.attributes.items() if name != "sku" or not is_of_many}
 
     @property
     def confirmation_ref(self) -> str:

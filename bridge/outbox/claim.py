@@ -141,6 +141,12 @@ def is_filled(
     return False
 
 
+def newest(connection: Connection) -> int | None:
+    """The last that came, of what waits."""
+    seq: int | None = connection.scalar(_NEWEST)
+    return seq
+
+
 def bring_forward(
     connection: Connection, destination: str, now: datetime, account_code: str | None = None
 ) -> None:
@@ -240,6 +246,7 @@ def _of(found: sa.CTE, column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
     return sa.select(here.c[column.name]).where(here.c.seq == found.c.seq).correlate(found).scalar_subquery()
 
 
+_NEWEST = sa.select(sa.func.max(waiting.c.seq))
 _NEVER_SORT = sa.text("SET LOCAL enable_sort = off")
 _FREE_HEADS = _free_heads_of(waiting)
 _LANES = _first_of_each()

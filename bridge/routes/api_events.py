@@ -29,7 +29,7 @@ from bridge.message import NewMessage
 from bridge.routes import conversions, incoming
 from bridge.routes.api_pairs import read_pairs
 from bridge.routes.conversion_fields import no_raw_address
-from bridge.routes.conversions import read_conversion, with_reference, without_sku_of_many
+from bridge.routes.conversions import read_conversion, with_reference
 from bridge.routes.incoming import Reader, a_text, identifier, is_test, name_shown, shown
 
 NAME = "events"
@@ -237,8 +237,7 @@ def _with(reader: Reader, conversion: Conversion, object_data: Mapping[str, Scal
     for name in object_data:
         if name in taken:
             reader.refuse(f"object_data.{name_shown(name)}", "stands beside object_data too: send it once")
-    together = without_sku_of_many({**conversion.attributes, **object_data})
-    return replace(conversion, attributes=together)
+    return replace(conversion, attributes={**conversion.attributes, **object_data})
 
 
 def _rokts_name(field: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -103,19 +102,13 @@ def read_conversion(reader: Reader, body: Mapping[str, Any], now: datetime) -> C
         reader.read("user_id", lambda given: an_id(given, MOST_USER_ID), body.get("user_id")),
         reader.read("click_id", lambda given: an_id(given, MOST_VALUE), body.get("click_id")),
         user_attributes,
-        without_sku_of_many(attributes),
+        attributes,
         reader.read("event_time", lambda given: event_time(given, now), body.get("event_time")),
     )
     if not reader.errors and (size := size_of_batch(batch_of(conversion))) > MOST_BATCH:
         told = f"the conversion has {size:,} bytes as it would leave; {MOST_BATCH:,} are the most"
         reader.refuse("", told)
     return conversion
-
-
-def without_sku_of_many(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """ "If more than one item is present, do not provide any SKUs": a number, or its text, in `quantity`."""
-    is_of_many = re.fullmatch(r"0*([2-9]|[1-9][0-9]+)(\.0*)?", str(attributes.get("quantity", "")).strip())
-    return {name: value for name, value in attributes.items() if name != "sku" or not is_of_many}
 
 
 def with_reference(conversion: Conversion) -> Conversion:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from outbox.steps import DAY, Outbox
 from outbox.test_concurrency import other, overlap
 from sqlalchemy.engine import Connection
 
+from bridge import filling
 from bridge.database import Database, clock
 from bridge.destinations.batch import Batch, Pack
 from bridge.errors import UpstreamTrouble
@@ -49,6 +52,8 @@ class Crate:
         return [title_of(message.request) for message in messages]
 
     def pack(self, messages: Sequence[Message], standings: Sequence[Any]) -> Sequence[Pack]:
+        if "heavy" in standings:
+            return [Pack(len(messages))]
         most = self.batch.messages
         sizes = [min(most, len(messages) - start) for start in range(0, len(messages), most)]
         return [Pack(size, is_full=size == most) for size in sizes]
@@ -152,6 +157,36 @@ class TestFilling:
         assert sending.may_claim()
         assert titles(sending.claim()) == [list("abcd")]
         assert sending.destination.intended == [list("abcd")]
+        assert not sending.may_claim()
+
+    def test_one_is_full_by_the_messages_of_one_line(self, sending: Sending) -> None:
+        sending.accept(*"abcde", ago=timedelta(0), line="one")
+
+        assert sending.may_claim()
+        assert titles(sending.claim()) == [list("abcd")]
+
+    def test_one_is_full_by_what_its_messages_weigh(self, sending: Sending) -> None:
+        sending.accept("heavy", ago=timedelta(0))
+
+        assert sending.may_claim()
+        assert titles(sending.claim()) == [["heavy"]]
+
+    def test_what_was_not_full_is_looked_at_again_when_more_has_come_and_some_time_has_gone(
+        self, sending: Sending, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        passed = 0.0
+        began = time.monotonic()
+        monkeypatch.setattr(filling, "time", SimpleNamespace(monotonic=lambda: began + passed))
+        sending.destination.batch = Batch(40, timedelta(hours=2), merges=True)
+        sending.accept("a")
+        assert sending.may_claim()
+        assert sending.claim() == []
+
+        passed = 100.0
+        assert not sending.may_claim()
+        sending.accept("heavy")
+        assert sending.may_claim()
+        passed = 0.1
         assert not sending.may_claim()
 
     def test_the_age_is_that_of_the_first(self, sending: Sending) -> None:

@@ -159,6 +159,7 @@ STEPS: dict[str, Step] = {
     "whether a call would be full": lambda c: claim.is_filled(
         c, DESTINATION, claim.lanes(c, DESTINATION), 37, NOON + DAY
     ),
+    "what came last": claim.newest,
     "settling": settled_with(Delivered(202)),
     "putting off": settled_with(RETRY),
     "taking over": lambda c: (claimed(c), upkeep.take_over(c, NOON + DAY)),

@@ -216,7 +216,7 @@ class TestWhatIsRefused:
             ({"object_data": {"note": "v" * 65_537}}, "object_data.note", "65,536 are the most"),
             ({"object_data": {"note": ["v"]}}, "object_data.note", "must be one text"),
             ({"object_data": {"email": "ada@example.com"}}, "email", "stands in object_data too"),
-            ({"meta_data": {"emailSha256": "ada@example.com"}}, "meta_data.emailSha256", "not its hash"),
+            ({"meta_data": {"emailSha256": "ada@example.com"}}, "meta_data.emailsha256", "not its hash"),
             ({"attributes": {"hashed": "ada@example.com"}}, "attributes.hashed", "not its hash"),
             (
                 {"object_data": {"amount": 1}, "amount": 2},

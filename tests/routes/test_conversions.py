@@ -271,3 +271,12 @@ class TestFurther:
 @pytest.mark.parametrize("field", ["transaction_id", "sku", "user_id", "mobile"])
 def test_a_number_where_an_id_is_expected_is_its_digits(field: str) -> None:
     assert f'"{4711}"' in str(batch(**{field: 4711})).replace("'", '"')
+
+
+def test_several_of_different_items_of_one_order_are_different_conversions() -> None:
+    one, other = (
+        read({"email": ADA, "transaction_id": "T-1", "quantity": 2, "sku": sku}, None, NOW) for sku in "12"
+    )
+
+    assert one.conversion.known_by != other.conversion.known_by
+    assert "sku" not in one.conversion.told
