@@ -13,13 +13,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from bridge import __version__
-from bridge.errors import Answerable, BridgeError, InvalidValue, SettingsInvalid
+from bridge import __version__, template_commands
+from bridge.errors import BridgeError, InvalidValue, SettingsInvalid
 from bridge.message import FILTERS
 
 
@@ -60,11 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox = add("sandbox", _sandbox, "stand-ins for Rokt and Braze, with faults to switch on")
     sandbox.add_argument("--port", type=int, default=8100)
     add("demo", _demo, "walk the whole path on a temporary database, and check what arrived")
-    render = add("render", _render, "render a template of templates/ with the variables of a JSON file")
-    render.add_argument("template")
-    render.add_argument(
-        "--data", required=True, metavar="FILE", help='JSON: the variables; "-" reads standard input'
-    )
+    template_commands.mount(commands)
     messages = add("messages", lambda _given: 2, "list, show, replay or cancel messages")
     kinds = messages.add_subparsers(required=True, metavar="list|show|replay|cancel")
     listing = kinds.add_parser("list", help="the newest first")
@@ -288,39 +284,6 @@ def _demo(_given: argparse.Namespace) -> int:
     from bridge.demo import demo
 
     return demo()
-
-
-def _render(given: argparse.Namespace) -> int:
-    from bridge.calendar.engine import compile_template
-    from bridge.calendar.event import CalendarEvent, parse_fields
-    from bridge.calendar.templates import FOLDER
-
-    try:
-        text = sys.stdin.read() if given.data == "-" else Path(given.data).read_text("utf-8")
-        variables = json.loads(text)
-    except (OSError, ValueError) as wrong:
-        raise InvalidValue(f"{given.data} cannot be read as JSON: {wrong}") from wrong
-    if not isinstance(variables, dict):
-        raise InvalidValue(f"{given.data} holds no object of variables")
-    name = Path(given.template).name.removesuffix(".jinja")
-    sources = {path.stem: path.read_text("utf-8") for path in FOLDER.glob("*.jinja")}
-    rendered = compile_template(name, sources).render(variables, datetime.now(UTC))
-    if rendered.skip is not None:
-        print(json.dumps({"skip": rendered.skip}, ensure_ascii=False))
-        return 0
-    fields = {k: v for k, v in rendered.fields.items() if k not in ("event_id", "calendar", "expires")}
-    try:
-        event = CalendarEvent.of(parse_fields(fields, prefix=""), prefix="")
-    except Answerable as wrong:
-        raise InvalidValue(f"{name}.jinja: {wrong.detail}") from wrong
-    print(
-        json.dumps(
-            {"event": event.rokt(f"{rendered.fields['event_id']}_{{user_id}}")}, indent=2, ensure_ascii=False
-        )
-    )
-    for warning in event.warnings():
-        print(f"Warning: {warning}", file=sys.stderr)
-    return 0
 
 
 def _list_messages(given: argparse.Namespace) -> int:

@@ -94,6 +94,8 @@ class TestCalls:
             ("subscribers", "import"),
             ("render",),
             ("render", "x"),
+            ("templates",),
+            ("templates", "publish"),
             ("check", "--x"),
         ],
     )
@@ -114,6 +116,7 @@ class TestCalls:
             "sandbox",
             "demo",
             "render",
+            "templates",
             "messages",
             "jobs",
             "subscribers",
@@ -281,7 +284,7 @@ class TestRender:
         code, out, err = shell.run("render", "flash_sale", "--data", str(tmp_path / "data.json"))
 
         assert (code, err) == (0, "")
-        event = json.loads(out)["event"]
+        event = json.loads(out)["request"]["body"]["event"]
         assert event["title"] == '⚡ Zoë "Z", 50% off starts now'
         assert event["eventId"] == "sale_w26_{user_id}"
         assert event["timezone"] == "Eastern Standard Time"
@@ -292,7 +295,7 @@ class TestRender:
         )
 
         assert code == 0
-        assert json.loads(out)["event"]["notifyBefore"] == 60
+        assert json.loads(out)["fields"]["notify_before"] == "60"
 
     def test_a_skip_is_printed_with_its_reason(self, shell: Shell) -> None:
         data = json.dumps(SALE | {"discount": "1"})
