@@ -39,6 +39,7 @@ FILTERS = (
     "event_id",
     "template",
     "reason",
+    "cause",
     "was_uncertain",
     "since",
     "until",

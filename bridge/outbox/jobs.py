@@ -141,7 +141,9 @@ def listed(connection: Connection) -> list[dict[str, Any]]:
 
 def told(wanted: Filter) -> dict[str, Any]:
     """A filter as JSON, without what is not asked for."""
-    given = {name: value for name, value in asdict(wanted).items() if name not in ("before", "limit")}
+    given = {
+        name: value for name, value in asdict(wanted).items() if name not in ("after", "before", "limit")
+    }
     shown = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in given.items()}
     return {name: value for name, value in shown.items() if value is not None}
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.message import SETTLED, Json, State
+from bridge.outbox.causes import pattern_of
 from bridge.outbox.tables import attempts, bodies, messages, waiting
 
 MOST_LISTED = 200
@@ -18,9 +19,10 @@ MOST_LISTED = 200
 
 @dataclass(frozen=True)
 class Filter:
-    """None: any. `event_id` is the caller's or Rokt's. `reason`: what the reason begins with.
+    """None: any. `event_id` is the caller's or Rokt's. `reason`: what the reason begins with. `cause`: the reason
+    with `…` for values, as causes.py has it. A `template` of "": what no template made.
 
-    `before`: only what was accepted before this `seq`.
+    `after`, `before`: only what was accepted with this `seq` or after it, and before this one.
     """
 
     state: State | None = None
@@ -29,9 +31,11 @@ class Filter:
     event_id: str | None = None
     template: str | None = None
     reason: str | None = None
+    cause: str | None = None
     was_uncertain: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
+    after: int | None = None
     before: int | None = None
     limit: int = 50
 
@@ -44,7 +48,7 @@ def conditions_of(table: Any, wanted: Filter) -> list[sa.ColumnElement[bool]]:
             (table.state, wanted.state),
             (table.destination, wanted.destination),
             (table.user_id, wanted.user_id),
-            (table.template, wanted.template),
+            (sa.func.coalesce(table.template, ""), wanted.template),
             (table.was_uncertain, wanted.was_uncertain),
         )
         if value is not None
@@ -59,6 +63,8 @@ def conditions_of(table: Any, wanted: Filter) -> list[sa.ColumnElement[bool]]:
         )
     if wanted.reason is not None:
         conditions.append(sa.func.substr(table.reason, 1, len(wanted.reason)) == wanted.reason)
+    if wanted.cause is not None:
+        conditions.append(sa.func.coalesce(table.reason, "").regexp_match(pattern_of(wanted.cause)))
     if wanted.since is not None:
         conditions.append(table.received_at >= wanted.since)
     if wanted.until is not None:

@@ -17,6 +17,7 @@ from bridge.outbox.tables import messages
 
 # Transactions end in another order than they began; a clock may be set back.
 OUT_OF_ORDER = timedelta(seconds=10)
+MOST_LOOKED_AT = 20_000  # rows of an index at a time, where no index has all that is asked for
 MOST_WAYS = 50  # in one statement: SQLite takes 500
 
 _table = messages.c
@@ -47,13 +48,33 @@ class _Bounds:
 
 def listed(connection: Connection, wanted: Filter) -> tuple[list[dict[str, Any]], int | None]:
     """The newest messages first, and where the next page begins."""
-    seqs = _newest(connection, wanted)
+    seqs = newest(connection, wanted)
     page = seqs[: wanted.limit]
     return shown(connection, page), page[-1] if len(seqs) > wanted.limit else None
 
 
-def _newest(connection: Connection, wanted: Filter) -> list[int]:
-    """One more than asked for, where there are more."""
+def looked_for(connection: Connection, wanted: Filter) -> tuple[list[dict[str, Any]], int | None, bool]:
+    """As `listed`, but of so many messages at most: what no index leads to is not looked for among all there are.
+
+    Returns the messages, where to look further (None: that was all), and whether the look ended before the page was
+    full.
+    """
+    bounds, dialect = _bounds(connection, wanted), connection.dialect.name
+    floors: list[int] = []
+    for way in _ways(wanted):
+        its_index = way.beside[:1] if wanted.was_uncertain and not way.equal else ()
+        along = _along(replace(way, beside=its_index), bounds, dialect).offset(MOST_LOOKED_AT - 1).limit(1)
+        found: Any = connection.scalar(along)
+        floors.append(found or 0)
+    low = max(floors)
+    page, following = listed(connection, replace(wanted, after=low))
+    if following is not None or not low:
+        return page, following, False
+    return page, low, True
+
+
+def newest(connection: Connection, wanted: Filter) -> list[int]:
+    """The newest first, and one more than asked for, where there are more."""
     most, bounds, dialect = wanted.limit + 1, _bounds(connection, wanted), connection.dialect.name
     ways = _ways(wanted)
     found: list[int] = []
@@ -113,9 +134,9 @@ def _ways(wanted: Filter) -> list[_Way]:
 
 def _bounds(connection: Connection, wanted: Filter) -> _Bounds:
     """Times as places in the order of acceptance, so that no list reads what lies outside them."""
-    bounds = _Bounds()
+    bounds = _Bounds(low=wanted.after or 0)
     if wanted.since is not None:
-        bounds = replace(bounds, low=_first_since(connection, wanted.since - OUT_OF_ORDER))
+        bounds = replace(bounds, low=max(bounds.low, _first_since(connection, wanted.since - OUT_OF_ORDER)))
     if wanted.until is not None:
         bounds = replace(bounds, high=_first_since(connection, wanted.until + OUT_OF_ORDER))
     if wanted.before is not None:

@@ -5,25 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from flask import Blueprint, Response, g, jsonify, request
 
-from bridge.database import clock
 from bridge.errors import FieldError, InvalidPayload, NotFound
 from bridge.outbox import jobs
 from bridge.outbox.jobs import POSSIBLE, Kind
 from bridge.outbox.reading import Filter
-from bridge.outbox.selection import count
 from bridge.routes.incoming import Reader, plain
 from bridge.web import filters
+from bridge.web.job_making import counted, make_job, stop_job
 from bridge.web.json_body import read_object
 from bridge.web.outcome import flag
 from bridge.web.parts import Parts
 
 OPTIONS = {Kind.REPLAY: ("dry_run", "force", "render"), Kind.CANCEL: ("dry_run",)}
-COUNT_WITHIN = 2.0  # seconds
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -63,11 +58,8 @@ def operate_blueprint(parts: Parts) -> Blueprint:
         return _create(parts, Kind.CANCEL)
 
     @blueprint.delete("/v1/jobs/<job_id>")
-    def stop_job(job_id: str) -> Response:
-        with parts.database.write() as connection:
-            is_stopped = jobs.stop(connection, plain(job_id), clock(connection))
-        if is_stopped:
-            log.info("job.cancelled", job=job_id, key=g.key_name, request_id=g.request_id)
+    def end_job(job_id: str) -> Response:
+        stop_job(parts, job_id, by=g.key_name, request_id=g.request_id)
         return _shown(parts, job_id)
 
     return blueprint
@@ -75,28 +67,14 @@ def operate_blueprint(parts: Parts) -> Blueprint:
 
 def _create(parts: Parts, kind: Kind) -> Response:
     wish = _wish(kind)
-    with parts.database.browse() as connection:
-        now = clock(connection)
-        of = jobs.selection(kind, wish.wanted, jobs.newest(connection), now)
-        counted, is_whole = count(connection, of, COUNT_WITHIN)
-    answer: dict[str, Any] = {"count": counted, "request_id": g.request_id}
-    if not is_whole:
+    what = counted(parts, kind, wish.wanted)
+    answer: dict[str, Any] = {"count": what.count, "request_id": g.request_id}
+    if not what.is_whole:
         answer["is_count_whole"] = False
     if wish.is_dry_run:
         return jsonify({"dry_run": True} | answer)
-    with parts.database.write() as connection:
-        job_id = jobs.create(
-            connection,
-            kind,
-            of,
-            (counted, is_whole),
-            now,
-            by=g.key_name,
-            request_id=g.request_id,
-            force=wish.force,
-            is_current=wish.is_current,
-        )
-    log.info("job.created", job=job_id, kind=kind, count=counted, key=g.key_name, request_id=g.request_id)
+    options = {"force": wish.force, "is_current": wish.is_current}
+    job_id = make_job(parts, what, by=g.key_name, request_id=g.request_id, **options)
     response = jsonify({"job": job_id} | answer)
     response.status_code = 202
     response.headers["Location"] = f"/v1/jobs/{job_id}"

@@ -13,7 +13,7 @@ from bridge.destinations import configured
 from bridge.job_runner import JobRunner
 from bridge.outbox import selection
 from bridge.rendering import Renderer
-from bridge.web import jobs
+from bridge.web import job_making
 
 PLAIN = """\
 {% block event_id %}plain{% endblock %}
@@ -177,7 +177,7 @@ class TestReplay:
     ) -> None:
         refuse(bridge, 3)
         monkeypatch.setattr(selection, "EXAMINED", 2)
-        monkeypatch.setattr(jobs, "COUNT_WITHIN", 0.0)
+        monkeypatch.setattr(job_making, "COUNT_WITHIN", 0.0)
 
         answer = ask(bridge, {"state": "dead"})
 
