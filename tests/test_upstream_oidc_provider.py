@@ -5,23 +5,16 @@ It holds to RFC 6749: it reads the Basic credential as form-encoded, and refuses
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from node import OIDC_PROVIDER, installed, running_server
 
 from bridge.errors import CredentialRefused
 from bridge.upstream import OAuth2ClientCredentials, Upstream
-
-FOLDER = Path(__file__).parent / "oidc_provider"
-LOCK, INSTALLED = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".package-lock.json"
-INSTALL = ["npm", "ci", "--no-audit", "--no-fund"]
 
 CLIENT_ID = "the bridge"
 SECRET = "p+l/u=s:a&n%d space"
@@ -29,45 +22,13 @@ SECRET = "p+l/u=s:a&n%d space"
 
 @pytest.fixture(scope="module")
 def provider_folder() -> Path:
-    """Installed once, by whichever process of the tests comes first."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.fail(f"{program} is missing: install Node.js 20 or newer (`apt-get install nodejs npm`)")
-    with LOCK.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not INSTALLED.exists() or INSTALLED.stat().st_mtime < LOCK.stat().st_mtime:
-            done = subprocess.run(INSTALL, cwd=FOLDER, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.fail(f"run `cd {FOLDER} && {' '.join(INSTALL)}`: {done.stderr}")
-    return FOLDER
+    return installed(OIDC_PROVIDER)
 
 
-@contextmanager
-def running_provider(folder: Path, token_seconds: int) -> Iterator[str]:
+def running_provider(folder: Path, token_seconds: int) -> AbstractContextManager[str]:
     """The server's address."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "CLIENT_ID": CLIENT_ID,
-        "CLIENT_SECRET": SECRET,
-        "TOKEN_SECONDS": str(token_seconds),
-    }
-    with subprocess.Popen(
-        ["node", "server.mjs"],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        lines = iter(process.stdout.readline, "")
-        port = next((line.strip() for line in lines if line.strip().isdigit()), None)
-        assert port is not None, "the server did not start"
-        yield f"http://127.0.0.1:{port}"
-        process.stdin.close()
-        process.wait(10)
+    environ = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": SECRET, "TOKEN_SECONDS": str(token_seconds)}
+    return running_server(folder, environ)
 
 
 @contextmanager

@@ -129,6 +129,10 @@ class Windows:
         page.on("response", self._on_response)
         return page
 
+    def close(self) -> None:
+        for context in self.contexts:
+            context.close()
+
     def _on_console(self, message: ConsoleMessage) -> None:
         # Chromium's own words about a status: which of them are faults, `_on_response` knows better.
         if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
@@ -144,8 +148,7 @@ class Windows:
 def windows(browser: Browser, console: Console) -> Iterator[Windows]:
     windows = Windows(browser, console)
     yield windows
-    for context in windows.contexts:
-        context.close()
+    windows.close()
     assert windows.complaints == []
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from console.conftest import Console, SignedIn
+from node import installed
 from playwright.sync_api import Page
 
 from bridge.console.static_files import FOLDER
@@ -20,20 +19,6 @@ FRONTEND = Path(__file__).parents[2] / "frontend"
 VENDOR = FOLDER / "vendor"
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file())
 BUNDLES = [name for name in FILES if name.startswith("vendor/") and not name.endswith(".txt")]
-
-
-def installed() -> Path:
-    """frontend/ with what its lock names, installed once by whichever process of the tests comes first."""
-    if shutil.which("npm") is None:
-        pytest.fail("npm is missing: install Node.js 20 or newer (`apt-get install nodejs npm`)")
-    lock_file, done = FRONTEND / "package-lock.json", FRONTEND / "node_modules" / ".package-lock.json"
-    with lock_file.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists() or done.stat().st_mtime < lock_file.stat().st_mtime:
-            ended = subprocess.run(["npm", "ci"], cwd=FRONTEND, capture_output=True, text=True, check=False)
-            if ended.returncode:
-                pytest.fail(f"run `cd {FRONTEND} && npm ci`: {ended.stderr}")
-    return FRONTEND
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -115,7 +100,7 @@ def test_every_library_is_in_a_bundle() -> None:
 
 
 def test_a_build_makes_what_is_committed(tmp_path: Path) -> None:
-    subprocess.run(["node", "build.mjs", str(tmp_path)], cwd=installed(), check=True)
+    subprocess.run(["node", "build.mjs", str(tmp_path)], cwd=installed(FRONTEND), check=True)
 
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_bytes() for path in VENDOR.iterdir()}

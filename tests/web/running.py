@@ -241,9 +241,9 @@ class Bridge:
         self.parts.templates._looked_at = float("-inf")
 
     @contextmanager
-    def served(self) -> Iterator[str]:
+    def served(self, port: int = 0) -> Iterator[str]:
         """The address of this application behind a real HTTP server."""
-        server = make_server("127.0.0.1", 0, self.app, threaded=True, request_handler=_Quiet)
+        server = make_server("127.0.0.1", port, self.app, threaded=True, request_handler=_Quiet)
         server.daemon_threads = False
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
