@@ -170,15 +170,16 @@ class Previews:
                 child = None
         try:
             child = child or _Child()
+        except OSError:
+            return lambda _seconds: "the preview could not be started: try again in a minute"
+        try:
             answer = child.ask(job)
         except OSError:
             answer = b""
         if answer.endswith(b"\n"):
-            assert child is not None
             self._idle.append(child)
             return answer
-        status = child.end() if child is not None else None
-        return _why(status)
+        return _why(child.end())
 
 
 class _Child:
@@ -210,6 +211,7 @@ class _Child:
             os.close(there)
             os.close(back)
         self._status: int | None = None
+        self._is_gone = False
         if self._line() != READY:
             self.end()
             raise OSError("the preview's process did not start")
@@ -224,7 +226,8 @@ class _Child:
     def is_alive(self) -> bool:
         try:
             pid, status = waitpid(self._pid, os.WNOHANG)
-        except ChildProcessError:  # somebody waits for all children
+        except ChildProcessError:  # somebody waits for all children, and its id may be another's by now
+            self._is_gone = True
             return False
         if pid:
             self._status = status
@@ -234,8 +237,8 @@ class _Child:
         """Ends it. Returns the status with which it ended, where that can be told."""
         os.close(self._write)
         os.close(self._read)
-        with suppress(ChildProcessError):
-            if self._status is None:
+        with suppress(ChildProcessError, ProcessLookupError):
+            if self._status is None and not self._is_gone:
                 # It is over when its output is, or idle: nothing is lost.
                 os.kill(self._pid, signal.SIGKILL)
                 self._status = waitpid(self._pid, 0)[1]
