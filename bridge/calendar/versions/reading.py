@@ -132,7 +132,11 @@ def _entry(name: str, published: Row | None, stands: Draft | None, waiting: Row 
     """One of `published` and `stands` at least is there."""
     last = stands or published
     assert last is not None
-    is_news = waiting is not None and not (stands and stands.source == waiting.source)
+    news = waiting
+    if news is not None and published is not None and news.version == published.version:
+        news = None  # published by the release before, which does not note when
+    if news is not None and stands is not None and news.source == stands.source:
+        news = None
     return Entry(
         name=name,
         is_piece=name.startswith("_"),
@@ -143,7 +147,7 @@ def _entry(name: str, published: Row | None, stands: Draft | None, waiting: Row 
         draft=stands,
         last_by=last.edited_by if isinstance(last, Draft) else last.published_by or last.made_by,
         last_at=last.edited_at if isinstance(last, Draft) else last.stands_since,
-        file_version=waiting.version if waiting is not None and is_news else None,
+        file_version=news.version if news is not None else None,
     )
 
 
