@@ -21,11 +21,11 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError, CSRFProtect
+from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
-from bridge.console import openid, signing, static_files, words
+from bridge.console import editor, openid, signing, static_files, templates, words
 from bridge.console.roles import EVERYBODY, needs, role_needed
 from bridge.console.sessions import LONGEST, Sessions
 from bridge.database import UNAVAILABLE
@@ -35,7 +35,7 @@ from bridge.web.parts import Parts
 
 # The page modules, in the order of the menu. Each has `register(console, parts)`, and may have
 # `NAV = (("Words", "endpoint"), …)`: what it adds to the menu.
-PAGES: tuple[ModuleType, ...] = ()
+PAGES: tuple[ModuleType, ...] = (templates, editor)
 
 log = structlog.get_logger()
 _FETCHES_FRAGMENT = "HX-Request"
@@ -122,7 +122,13 @@ def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
     if not any("today" in entry for entry in nav):
         console.add_url_rule("/", "begin", home)
 
-    @console.get("/<path:path>")
+    @console.get("/token")
+    @needs(EVERYBODY)
+    def token() -> ResponseReturnValue:
+        """The session's CSRF token, for a page that was open while somebody signed in anew beside it."""
+        return {"token": generate_csrf(), "is_signed_in": g.person is not None}
+
+    @console.route("/<path:path>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     @needs("viewer")
     def nowhere(path: str) -> ResponseReturnValue:
         raise NotFound("There is no such page.")
@@ -202,6 +208,7 @@ def _headers(settings: Settings) -> Callable[[Response], Response]:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Frame-Options"] = "DENY"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         response.headers.setdefault("Cache-Control", "no-store")
         if not settings.is_development:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"

@@ -71,6 +71,7 @@ def register(console: Blueprint, settings: Settings, sessions: Sessions) -> None
             log.info("console.sign_in_refused", by="openid", reason="no role")
             return _refused(f"{provider.host} knows you as {name}, but nobody gave you a role here yet.", 403)
         sessions.start(Person(name, role, "openid"))
+        log.info("console.signed_in", by="openid", role=role)
         return redirect(kept["next"], 303)
 
 

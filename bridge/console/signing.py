@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 
 import structlog
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -31,6 +31,8 @@ def register(console: Blueprint, parts: Parts, sessions: Sessions) -> None:
     @console.get("/sign-in")
     @needs(EVERYBODY)
     def sign_in() -> ResponseReturnValue:
+        if g.person is not None:
+            return redirect(wanted(), 303)
         return render_template("sign_in.html", next=wanted(), name="", fault="")
 
     @console.post("/sign-in")
@@ -51,9 +53,9 @@ def register(console: Blueprint, parts: Parts, sessions: Sessions) -> None:
             return render_template("sign_in.html", next=wanted(), name=name, fault=fault), 401
         with parts.database.write() as connection:
             sign_ins.forgive(connection, [account, address])
-        to = wanted()
         sessions.start(Person(user.name, user.role))
-        return redirect(to, 303)
+        log.info("console.signed_in", by="password", role=user.role)
+        return redirect(wanted(), 303)
 
     @console.post("/sign-out")
     @needs(EVERYBODY)

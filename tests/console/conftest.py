@@ -14,7 +14,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from html import unescape
 from typing import Any
 
 import pytest
@@ -70,10 +69,8 @@ class Visitor:
         return self.client.open(path, method=method, headers=headers, **given)
 
     def token(self) -> str:
-        page = self.client.get("/console/sign-in").get_data(as_text=True)
-        found = re.search(r'name="csrf-token" content="([^"]+)"', page)
-        assert found, page
-        return unescape(found[1])
+        found: str = self.client.get("/console/token").get_json()["token"]
+        return found
 
     def sign_in(self, name: str, password: str = PASSWORD, **form: str) -> TestResponse:
         return self.post("/console/sign-in", name=name, password=password, **form)
@@ -134,8 +131,9 @@ class Windows:
             context.close()
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # Chromium's own words about a status: which of them are faults, `_on_response` knows better.
-        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+        # Chromium's and htmx's words about a status: which of them are faults, `_on_response` knows better.
+        of_status = re.search("Failed to load resource|Response Status Error Code", message.text)
+        if message.type in ("error", "warning") and not of_status:
             self.complaints.append(message.text)
 
     def _on_response(self, response: Response) -> None:

@@ -2,9 +2,18 @@
 (() => {
   "use strict";
 
-  const token = () => document.querySelector("meta[name=csrf-token]")?.content ?? "";
+  const holder = document.querySelector("meta[name=csrf-token]");
   document.addEventListener("htmx:configRequest", (event) => {
-    event.detail.headers["X-CSRFToken"] = token();
+    event.detail.headers["X-CSRFToken"] = holder.content;
+  });
+
+  // Whoever signed in anew in another tab goes on here, with what is typed.
+  document.addEventListener("visibilitychange", async () => {
+    if (document.visibilityState !== "visible") return;
+    const answer = await fetch("/console/token").catch(() => null);
+    if (!answer?.ok) return;
+    holder.content = (await answer.json()).token;
+    for (const input of document.querySelectorAll("input[name=csrf_token]")) input.value = holder.content;
   });
 
   document.addEventListener("click", (event) => {
