@@ -248,6 +248,7 @@ def test_the_head_and_the_piece_are_fields_too() -> None:
     [
         ("a\n{% block title %}A", 2, "endblock"),
         ("{% block title %}{{ name {% endblock %}", 1, "}}"),
+        ("{% block title %}\n{{ name {% endblock %}{% block skip %}{{ a }}{% endblock %}", 2, "}}"),
         ("\n\n{# never ends", 3, "#}"),
         ("{% endblock %}", 1, "ends no block"),
         ('{% block title %}{{ "a }}{% endblock %}', 1, "}}"),
