@@ -15,7 +15,9 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 def address_of(text: str) -> str | None:
     """An e-mail address without white space and in lower case; None for what is none."""
     address = _normal(text)
-    return address if _ADDRESS.fullmatch(address) and len(address.encode()) <= MOST_BYTES else None
+    # Its length first: of a long one the pattern would look at every point as the last.
+    is_short = len(address) <= MOST_BYTES and len(address.encode("utf-8", "replace")) <= MOST_BYTES
+    return address if is_short and _ADDRESS.fullmatch(address) else None
 
 
 def hash_of(text: str) -> str | None:

@@ -60,6 +60,10 @@ def test_an_address_is_no_hash() -> None:
     assert hashing.address_of(" Ada@Example.com ") == "ada@example.com"
 
 
+def test_what_is_far_too_long_is_not_looked_through_again_and_again() -> None:
+    assert hashing.address_of("a@" + "." * 1_000_000 + "@") is None
+
+
 def test_an_address_has_254_bytes_at_most() -> None:
     longest = "a" * (hashing.MOST_BYTES - len("@example.com")) + "@example.com"
 

@@ -153,7 +153,10 @@ def _text(given: object, name: str, faults: list[Fault]) -> str:
     if isinstance(given, bool):
         return str(given).lower()
     if given is None or isinstance(given, str | int | float):
-        return "" if given is None else str(given).strip()
+        text = "" if given is None else str(given).strip()
+        if "{{" in text or "{%" in text:
+            faults.append(Fault(PAYLOAD, name, "holds Liquid that was not rendered"))
+        return text
     faults.append(Fault(PAYLOAD, name, "must be one text in quotes"))
     return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
 from flask import Blueprint, Response, g, jsonify, request
@@ -40,6 +41,7 @@ def blueprint(parts: Parts) -> Blueprint:
         ours = _configured(offers)
         only_shows = is_dry_run()
         try:
+            _check_address()
             body, raw = read_object(request)
             _check_size(raw)
             asked = read(body, request.headers.get(TAG), ours.settings.tag_id, ours.settings.integration)
@@ -83,6 +85,13 @@ def _configured(offers: Offers | None) -> Offers:
     if offers is None:
         raise NotConfigured("Rokt's offers are off: set ROKT_PUB_ID, ROKT_SECRET and ROKT_TAG_ID.")
     return offers
+
+
+def _check_address() -> None:
+    if "@" in unquote(request.query_string.decode("latin-1")):
+        raise InvalidPayload(
+            "An e-mail address must not stand in a URL, which is logged everywhere: send it in the body."
+        )
 
 
 def _check_size(raw: bytes) -> None:

@@ -114,6 +114,8 @@ class TestOwnForm:
             ({"integration": {"deviceLocal": "en"}}, "integration.deviceLocal"),
             ({"integration": {"metadata": "x"}}, "integration.metadata"),
             ({"userId": "u"}, "userId"),
+            ({"pageIdentifier": "{{page}}"}, "pageIdentifier"),
+            ({"attributes": {"email": "{% if x %}"}}, "attributes.email"),
             ({"email": "ada@example.com"}, "email"),
         ],
     )

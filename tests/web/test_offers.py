@@ -139,6 +139,14 @@ class TestConnectedContent:
         assert not answer.says("ada")
         assert rokt.calls() == []
 
+    def test_so_is_one_beside_a_body(self, offering: Bridge, rokt: SandboxUnderTest) -> None:
+        answer = offering.call("POST", f"{OFFERS}?email=ada%40example.com", json.dumps(ASKED).encode())
+
+        refused(answer)
+        assert answer.says("URL")
+        assert not answer.says("ada")
+        assert rokt.calls() == []
+
     def test_what_stands_in_a_url_is_not_logged(
         self, offering: Bridge, monkeypatch: pytest.MonkeyPatch
     ) -> None:
