@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any, NoReturn, TextIO
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -17,9 +18,11 @@ from zoneinfo import ZoneInfo
 from dateutil import parser as dates  # type: ignore[import-untyped]
 from liquid import Environment, RenderContext, Tag, TokenStream
 from liquid.ast import Node
+from liquid.builtin.expressions.primitive import Blank
 from liquid.builtin.tags.include_tag import IncludeTag
 from liquid.builtin.tags.render_tag import RenderTag
 from liquid.exceptions import LiquidError, LiquidSyntaxError
+from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.token import TOKEN_EXPRESSION, TOKEN_TAG, Token
 
@@ -42,7 +45,10 @@ def parse(text: str, box: str = "body") -> BoundTemplate:
     """Braze's text as a template of python-liquid. Errors: LiquidFault with the line."""
     plain = plain_liquid(text)
     try:
-        return _ENVIRONMENT.from_string(plain)
+        template = _ENVIRONMENT.from_string(plain)
+        for node in template.nodes:
+            _with_blank(node)
+        return template
     except LiquidError as error:
         place = error.context()
         raise LiquidFault(_words(error, plain), place[0] if place else None, box) from error
@@ -100,6 +106,32 @@ def _plain_name(match: re.Match[str]) -> str:
     mark = "'" if '"' in name else '"'
     lines = "\n" * match[2].count("\n")
     return f"{'' if match[1] else USER}[{mark}{name.replace(mark, '')}{mark}]{lines}"
+
+
+class _Blank(Blank):
+    """`blank` as Braze has it: nil is blank too."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _with_blank(found: Any) -> None:
+    """Put Braze's `blank` into a tree, in the place of python-liquid's."""
+    for kind in type(found).__mro__:
+        for slot in getattr(kind, "__slots__", ()):
+            value = getattr(found, slot, None)
+            if type(value) is Blank:
+                setattr(found, slot, _Blank(value.token))
+            for one in value if isinstance(value, list) else (value,):
+                if isinstance(one, (Node, Expression)) or type(one).__name__ in _HOLDERS:
+                    _with_blank(one)
+
+
+_HOLDERS = ("Filter", "PositionalArgument", "KeywordArgument")
 
 
 class AbortNode(Node):
@@ -223,6 +255,14 @@ def _with_delimiter(value: object) -> str:
     return f"{int(whole):,}{point}{rest}" if whole.lstrip("-").isdigit() else _text(value)
 
 
+def _without_none(run: Callable[..., object]) -> Callable[..., object]:
+    @wraps(run)
+    def bounded(value: object, *given: Any, **named: Any) -> object:
+        return "" if value is None else run(value, *given, **named)
+
+    return bounded
+
+
 _FILTERS: dict[str, Callable[..., object]] = {
     "md5": _hash("md5"),
     "sha1": _hash("sha1"),
@@ -256,8 +296,8 @@ def _environment() -> _Environment:
         made.add_tag(tag)
     for name, run in _FILTERS.items():
         made.add_filter(name, run)
-    cut = made.filters["slice"]
-    made.add_filter("slice", lambda value, *at: cut(value, *at) if value is not None else "")
+    for name in ("slice", "join"):  # python-liquid writes None there, and Braze nothing
+        made.add_filter(name, _without_none(made.filters[name]))
     return made
 
 

@@ -239,6 +239,8 @@ class Expressions:
         if isinstance(operand, Both) and operand.operator in ("==", "!="):
             opposite = "!=" if operand.operator == "==" else "=="
             return self._compared(Both(operand.left, opposite, operand.right), guards, "")
+        if isinstance(operand, (Part, Filtered)) and "|" not in (code := self.value(operand, guards)).text:
+            return f"not {code.tight}"
         return f"not ({self.condition(operand, guards)})"
 
 
