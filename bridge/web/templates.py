@@ -240,8 +240,9 @@ def _faults_of(parts: Parts, name: str, texts: Mapping[str, str]) -> list[dict[s
 
 
 def _near(name: str, texts: Mapping[str, str]) -> str | None:
-    """What a new name may be a slip of."""
-    return next(iter(nearest(name, [one for one in texts if one != name], 1)), None)
+    """What a new name may be a slip of, among templates or among pieces."""
+    alike = [one for one in texts if one != name and one.startswith("_") == name.startswith("_")]
+    return next(iter(nearest(name, alike, 1)), None)
 
 
 def _told_draft(conflict: DraftConflict) -> Response:
