@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from bridge import liquid_command
+
 
 def mount(commands: Any) -> None:
     """Add `render` and `templates` to the command line."""
@@ -21,7 +23,7 @@ def mount(commands: Any) -> None:
     )
     words = "list templates, publish one, or write the published ones back to templates/"
     templates = commands.add_parser("templates", help=words, description=words)
-    kinds = templates.add_subparsers(required=True, metavar="list|publish|pull")
+    kinds = templates.add_subparsers(required=True, metavar="list|publish|pull|import-liquid")
     kinds.add_parser("list", help="what is published, and what is drafted").set_defaults(
         command=_later("list_all")
     )
@@ -33,6 +35,7 @@ def mount(commands: Any) -> None:
     its.add_argument(
         "--over", type=int, metavar="N", help="though the draft was begun from another version than this one"
     )
+    liquid_command.mount(kinds)
     pulls = kinds.add_parser("pull", help="write what is published to templates/, for git")
     pulls.set_defaults(command=_later("pull"))
 

@@ -37,7 +37,8 @@ PARTS: dict[str, set[str]] = {
     # The plan is a dry run's and a delivery's.
     | {"upstream", "ledger", "calendar", "subscribers", "conversions", "audiences"},
     "offers": EVERYBODY | {"upstream"},
-    "worker": EVERYBODY | {"rows", "database", "outbox", "destinations", "sending", "filling"},
+    "worker": EVERYBODY | {"rows", "database", "outbox", "destinations", "sending", "filling", "counting"},
+    "counting": EVERYBODY | {"database", "outbox", "ledger"},
     "sending": EVERYBODY | {"database", "outbox", "destinations", "turns", "filling"},
     "filling": EVERYBODY | {"outbox", "destinations", "turns"},
     "turns": EVERYBODY | {"database", "outbox"},
@@ -57,7 +58,7 @@ PARTS: dict[str, set[str]] = {
         "rendering",
         "groups",
     },
-    "console": EVERYBODY | {"database", "web", "ledger"},
+    "console": EVERYBODY | {"database", "web", "ledger", "calendar", "outbox", "routes", "subscribers"},
     "sandbox": EVERYBODY | {"calendar"},
 }
 ASSEMBLY = {
@@ -65,6 +66,7 @@ ASSEMBLY = {
     "cli",
     "template_commands",
     "template_work",
+    "liquid_command",
     "local",
     "demo",
     "__main__",
