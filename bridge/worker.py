@@ -16,12 +16,13 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
+from bridge.counting import Counting
 from bridge.database import UNAVAILABLE, Database, clock
 from bridge.destinations import Destination
 from bridge.errors import SlotMissed
 from bridge.filling import Claimed
 from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
-from bridge.outbox import claim, retention, settle, states, upkeep
+from bridge.outbox import claim, retention, settle, states, tally, upkeep
 from bridge.outbox.claim import Call
 from bridge.outbox.settle import Result
 from bridge.outbox.tables import lock_keys, workers
@@ -32,6 +33,8 @@ HEARTBEAT_EVERY = 5.0  # seconds
 SENDS_NOTHING_AFTER = 15.0  # seconds without a heartbeat: others take over at twenty
 FORGET_EVERY = 60.0  # seconds
 FORGET_NEXT = 0.25  # seconds; between two pieces while there is more, so that what is live goes on meanwhile
+COUNT_FIRST = 2.0  # seconds after the start
+COUNT_LATER = 60.0  # seconds; if counting failed
 CYCLE_LEAST = 0.01  # seconds; a cycle costs much the same for one call that came back as for ten
 POLL_EVERY = 0.1  # seconds; what lies between acceptance and claim when nothing else happens
 DATABASE_GONE_WAIT = 1.0  # seconds
@@ -74,7 +77,9 @@ class Worker:
         self._retry_for = retry_for
         self._retention = keep
         self._forgets_at = time.monotonic() + FORGET_EVERY
+        self._counts_at = time.monotonic() + COUNT_FIRST
         self._id = str(uuid.uuid4())
+        self._counting = Counting(self._id)
         self._started_at: datetime | None = None
         self._stopping = threading.Event()
         self._ends_at = float("inf")
@@ -103,6 +108,7 @@ class Worker:
                 self._cycle(unsettled)
                 unsettled = []
                 self._forget()
+                self._count()
             except UNAVAILABLE as down:
                 self._lose_database(down)
             except Exception:  # a fault of ours in one message must not stop the others
@@ -310,11 +316,24 @@ class Worker:
         with self._database.write() as connection:
             now = clock(connection)
             gone = retention.forget_old(connection, now, self._retention)
+            gone += tally.forget_old(connection, now)
             gone += sum(d.forget_old(connection, now) for d in self._destinations)
         is_more = gone >= retention.MOST_ROWS
         self._forgets_at = time.monotonic() + (FORGET_NEXT if is_more else FORGET_EVERY)
         if gone:
             log.info("rows.forgotten", rows=gone)
+
+    def _count(self) -> None:
+        """A small piece, if this worker is the one that counts. What fails here keeps nothing else up."""
+        if time.monotonic() < self._counts_at or self._stopping.is_set():
+            return
+        self._counts_at = time.monotonic() + COUNT_LATER
+        try:
+            self._counts_at = time.monotonic() + self._counting.step(self._database)
+        except UNAVAILABLE:
+            raise
+        except Exception:  # a fault of ours in what people look at must not stop what is sent
+            log.exception("counting.failed", worker=self._id)
 
     def _record_expired(
         self, connection: Connection, destination: Destination, message: Message, now: datetime
@@ -358,6 +377,7 @@ class Worker:
         try:
             with self._database.write() as connection:
                 connection.execute(sa.delete(workers).where(workers.c.id == self._id))
+            self._counting.stop(self._database)
         except UNAVAILABLE:
             log.warning("database.unavailable", worker=self._id)
 
