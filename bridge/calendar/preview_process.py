@@ -7,6 +7,7 @@ The kernel ends it when a job takes too long, as nothing in Python could.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import sys
@@ -29,7 +30,8 @@ from bridge.errors import FieldError, InvalidPayload, InvalidValue
 
 MEMORY_BYTES = 512 * 1024 * 1024
 IDLE_SECONDS = 600  # nobody edits any more: its memory is free again
-MOST_SHOWN = 2_000_000  # characters of all fields of one job
+MOST_SHOWN = 500_000  # characters of all fields of one job
+NICENESS = 5  # live requests come first
 MOST_CUT_OFF = 3  # cases of one job; the rest would be cut off as well
 
 READY = b"ready\n"
@@ -38,6 +40,7 @@ READY = b"ready\n"
 def main() -> None:
     """Answer jobs until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
+    os.nice(NICENESS)
     use_pinned_tzdata()
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,8 @@ from bridge.calendar.preview_process import MEMORY_BYTES, READY
 SECONDS = 2.0  # for one job
 MANY = 20  # cases, from which on a job has longer
 SECONDS_OF_MANY = 10.0
+SECONDS_OF_BRANCHES = 4.0  # of which one is for looking
+MOST_ASKED = 4_000_000  # characters of all cases of one job, as JSON
 CHILDREN = 2  # one editor's endless loop does not keep the next one waiting
 # Whom an example's request is for.
 ACCOUNT, USER, SUBSCRIPTION = "brazetest", "example-user", "06423672-b6ba-4536-aa36-f5733866ade2"
@@ -127,11 +129,18 @@ class Previews:
     ) -> list[Case]:
         """Render each case, or without any the template's examples."""
         seconds = SECONDS if len(cases) <= MANY else SECONDS_OF_MANY
-        given = [dict(variables) for variables in cases]
-        answer = self._ask(name, sources, seconds, do="render", cases=given, now=now.isoformat())
+        asked = list(_fitting(cases))
+        words = f"the values of all cases are longer than {MOST_ASKED:,} characters: look at fewer"
+        left_out = Fault(name, None, "template", "too much at once", words)
+        if cases and not asked:
+            return [_without_event(variables, left_out) for variables in cases]
+        answer = self._ask(name, sources, seconds, do="render", cases=asked, now=now.isoformat())
         if isinstance(answer, Fault):
-            return [Case(variables, None, None, answer, 0.0, (answer,)) for variables in given or [{}]]
-        return [_case(told, sources) for told in answer["cases"]]
+            return [_without_event(variables, answer) for variables in cases or [{}]]
+        return [
+            *(_case(told, sources) for told in answer["cases"]),
+            *(_without_event(variables, left_out) for variables in cases[len(asked) :]),
+        ]
 
     def branches(self, name: str, sources: Mapping[str, str], now: datetime) -> list[Case]:
         """The examples first, then varied so that both sides of each condition are seen."""
@@ -139,9 +148,9 @@ class Previews:
 
     def every_branch(self, name: str, sources: Mapping[str, str], now: datetime) -> Branches:
         """As `branches`, with the sides of conditions that were not seen."""
-        answer = self._ask(name, sources, SECONDS, do="branches", now=now.isoformat())
+        answer = self._ask(name, sources, SECONDS_OF_BRANCHES, do="branches", now=now.isoformat())
         if isinstance(answer, Fault):
-            return Branches([Case({}, None, None, answer, 0.0, (answer,))], [])
+            return Branches([_without_event({}, answer)], [])
         unseen = [fault for told in answer["unseen"] if (fault := _fault(told, sources))]
         return Branches([_case(told, sources) for told in answer["cases"]], unseen)
 
@@ -258,12 +267,27 @@ def _needed(name: str, sources: Mapping[str, str]) -> dict[str, str]:
     return {one: text if one == name or one.startswith("_") else "" for one, text in sorted(sources.items())}
 
 
+def _fitting(cases: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The first cases that are not too long together."""
+    size = 0
+    for variables in cases:
+        size += len(json.dumps(dict(variables)))
+        if size > MOST_ASKED:
+            return
+        yield dict(variables)
+
+
+def _without_event(variables: Mapping[str, Any], fault: Fault) -> Case:
+    return Case(variables, None, None, fault, 0.0, (fault,))
+
+
 def _case(told: dict[str, Any], sources: Mapping[str, str]) -> Case:
     faults = tuple(fault for one in told["faults"] if (fault := _fault(one, sources)))
     event = told.get("event")
     return Case(
         variables=told["variables"],
-        fields=told["fields"],
+        fields=told["fields"]
+        and {name: _HALVES.sub(_REPLACED, text) for name, text in told["fields"].items()},
         skip=told["skip"],
         fault=faults[0] if faults else None,
         ms=told["ms"],
@@ -296,9 +320,11 @@ def _fault(told: Mapping[str, Any] | None, sources: Mapping[str, str]) -> Fault 
 
 def _shown(words: str) -> str:
     """What a page can hold: values in the words come from strangers."""
-    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", words)
+    return _UNSHOWN.sub(_REPLACED, words)
 
 
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
+_HALVES = re.compile(r"[\ud800-\udfff]")  # of a letter, which no page can hold
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -189,7 +189,7 @@ def test_values_of_strangers_come_through_as_they_are(previews: Previews) -> Non
     assert case.fault is not None
     assert case.fault.field == "description"
     assert case.fields is not None
-    assert case.fields["description"] == name
+    assert case.fields["description"] == name.replace("\ud800", "\N{REPLACEMENT CHARACTER}")
     assert harmless.event is not None
     assert harmless.event["description"].startswith("<script>alert('1')</script>")
     assert "{{ 7 * 7 }}" in harmless.event["description"]
@@ -514,6 +514,21 @@ def test_more_text_than_anybody_reads_is_not_shown(previews: Previews) -> None:
     assert cases[0].fault is None
     assert cases[-1].fault is not None
     assert "look at fewer" in cases[-1].fault.words
+
+
+def test_more_values_than_anybody_reads_are_not_rendered(previews: Previews) -> None:
+    given = [{"n": "x" * 90_000} for _ in range(50)]
+
+    cases = previews.render("one", {"one": source(location="{{ n | shorten(9) }}")}, given, NOW)
+
+    assert len(cases) == 50
+    assert cases[0].fault is None
+    assert cases[-1].fault is not None
+    assert cases[-1].fault.cause == "too much at once"
+    assert cases[-1].variables == given[-1]
+    [alone] = previews.render("one", {"one": source()}, [{"n": "x" * 5_000_000}], NOW)
+    assert alone.fault is not None
+    assert alone.fault.cause == "too much at once"
 
 
 def test_many_ask_at_once_and_each_gets_its_own_answer(alone: Alone) -> None:
