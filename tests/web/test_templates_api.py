@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -411,6 +414,17 @@ class TestRollingBack:
         answer = refused(stocked.post({"version": 7}, f"{PLACE}/rollback"), 404)
 
         assert answer.says("its versions are 1 to 1")
+
+
+def test_the_example_of_the_docs_is_published(stocked: Bridge) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    [body] = re.findall(r"curl -X PUT \S+/v1/templates/store_opening [^\n]* -d '(.*?)'\n", docs, re.DOTALL)
+
+    saved = stocked.call("PUT", "/v1/templates/store_opening", json.loads(body))
+    published = stocked.post({"note": "first"}, "/v1/templates/store_opening/publish")
+
+    assert (saved.status, saved.body.get("faults")) == (200, []), saved.body
+    assert (published.status, published.body["version"]) == (200, 1)
 
 
 class TestScopes:
