@@ -6,7 +6,7 @@ What a form does not change stays to the character: comments, conditions, line e
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bridge.calendar.engine import BLOCKS
@@ -71,103 +71,133 @@ def write_form(source: str, changes: Mapping[str, str | None]) -> str:
     """`source` with some fields changed: field → new text; None: its block goes.
 
     `head` and `extends` are fields too. A text that is the same but for line breaks and white space around it is no
-    change; a blank for a block that is not there makes none. Errors: InvalidValue for what is no field; TemplateFault
-    as read_form.
+    change; a blank for a block that is not there makes none. New texts are not looked into: one with an open tag
+    harms no other field before the result is read. Errors: InvalidValue for what is no field; TemplateFault as
+    read_form, of `source`.
     """
     for name in changes:
         if name not in (*BLOCKS, HEAD, EXTENDS):
             raise InvalidValue(f'there is no field "{name}"{did_you_mean(name, BLOCKS)}')
-    line_end = found[0] if (found := LINE_END.search(source)) else "\n"
-    if HEAD in changes:
-        source = _with_head(source, changes[HEAD], line_end)
-    if EXTENDS in changes:
-        source = _with_extends(source, changes[EXTENDS], line_end)
-    there = [block.name for block in outline("", source).blocks]
-    order = [name for name in there if name in changes]
-    for name in (*order, *(name for name in BLOCKS if name in changes and name not in there)):
-        source = _with_block(source, name, changes[name], line_end)
+    writing = _Writing(source)
+    edits = [*writing.head(changes), *writing.extends(changes), *writing.blocks(changes)]
+    # From the end, so that places stay what they are; what comes to one place is put in last to first.
+    for edit in reversed(sorted(edits, key=lambda edit: (edit.start, edit.end))):
+        source = source[: edit.start] + edit.text + source[edit.end :]
     return source
 
 
-def _with_block(source: str, name: str, text: str | None, line_end: str) -> str:
-    found = outline("", source)
-    block = _bodies(source, found).get(name)
-    if block is None:
-        return _added(source, found, name, text, line_end) if text and text.strip() else source
-    if text is None:
-        return _without(source, block.start, block.end)
-    return _replaced(source, block.body, block.body_end, text, line_end)
+@dataclass(frozen=True)
+class _Edit:
+    """What is put in the place of `source[start:end]`."""
+
+    start: int
+    end: int
+    text: str
 
 
-def _replaced(source: str, start: int, end: int, text: str, line_end: str) -> str:
-    """New text in the place of what stands between two places, whose white space around it stays."""
-    old = source[start:end]
-    new = _unix(text).strip()
-    if new == _unix(old).strip():
-        return source
-    left = old[: len(old) - len(old.lstrip())] if old.strip() else ""
-    right = old[len(old.rstrip()) :] if old.strip() else ""
-    if "\n" in new and not left and not right:
-        left = right = line_end
-    return source[:start] + left + new.replace("\n", line_end) + right + source[end:]
+class _Writing:
+    """The edits that changes make, all of them at places of the text as it was."""
 
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._found = outline("", source)
+        self._head = _HEAD.match(source)
+        self._line_end = found[0] if (found := LINE_END.search(source)) else "\n"
 
-def _added(source: str, found: Outline, name: str, text: str, line_end: str) -> str:
-    """A new block, behind the nearest that comes before it in the order of BLOCKS, or before the next."""
-    new = _unix(text).strip()
-    around = line_end if "\n" in new else ""
-    block = f"{{% block {name} %}}{around}{new.replace(chr(10), line_end)}{around}{{% endblock %}}"
-    tops = {one.name: one for one in found.blocks if one.is_top and one.name in BLOCKS}
-    place = BLOCKS.index(name)
-    for before in reversed(BLOCKS[:place]):
-        if before in tops:
-            at = tops[before].end
-            return source[:at] + line_end + block + source[at:]
-    for after in BLOCKS[place + 1 :]:
-        if after in tops:
-            at = tops[after].start
-            return source[:at] + block + line_end + source[at:]
-    gap = "" if not source or LINE_END.search(source[-1:]) else line_end
-    return source + gap + block + line_end
+    def head(self, changes: Mapping[str, str | None]) -> Iterator[_Edit]:
+        if HEAD not in changes:
+            return
+        new = _unix(changes[HEAD] or "").strip()
+        if self._head is None:
+            lines = self._lines(f"{{#\n{new}\n#}}\n")
+            yield from [_Edit(self._begin, self._begin, lines)] if new else []
+        elif new:
+            yield from self._replaced(self._head.start(2), self._head.end(2), new)
+        else:
+            yield self._without(self._head.start(1), self._head.end())
 
+    def extends(self, changes: Mapping[str, str | None]) -> Iterator[_Edit]:
+        piece, tag = changes.get(EXTENDS), self._found.extends
+        if EXTENDS not in changes or (piece or None) == _extends(self._found):
+            return
+        written = f'{{% extends "{piece}" %}}'
+        if tag is None and self._head is not None and changes.get(HEAD, "-"):
+            yield _Edit(self._head.end(), self._head.end(), self._line_end + written)
+        elif tag is None:
+            yield _Edit(self._begin, self._begin, written + self._line_end)
+        elif not piece:
+            yield self._without(tag.start, tag.end)
+        elif named := _EXTENDS.search(self._source, tag.start, tag.end):
+            yield _Edit(named.start(2), named.end(2), piece)
+        else:
+            yield _Edit(tag.start, tag.end, written)
 
-def _without(source: str, start: int, end: int) -> str:
-    """Take a part away, with its line if it stood alone on it."""
-    before, after = _BLANK_BEFORE.search(source[:start]), _BLANK_AFTER.match(source, end)
-    if before and after:
-        return source[: before.start()] + source[after.end() :]
-    return source[:start] + source[end:]
+    def blocks(self, changes: Mapping[str, str | None]) -> Iterator[_Edit]:
+        there = _bodies(self._source, self._found)
+        stay = {
+            name: block
+            for name, block in there.items()
+            if block.is_top and not (name in changes and changes[name] is None)
+        }
+        anew = 0  # up to here a block was written anew, with all that stood in it
+        for block in sorted(there.values(), key=lambda block: block.start):
+            if block.name not in changes or block.start < anew:
+                continue
+            text = changes[block.name]
+            edits = (
+                [self._without(block.start, block.end)]
+                if text is None
+                else list(self._replaced(block.body, block.body_end, text))
+            )
+            anew = block.end if edits else anew
+            yield from edits
+        for name in BLOCKS:
+            if name not in there and (text := changes.get(name)) and text.strip():
+                at, before, after = self._place(name, stay)
+                yield _Edit(at, at, before + self._block(name, text) + after)
 
+    def _place(self, name: str, stay: Mapping[str, Block]) -> tuple[int, str, str]:
+        """Where a new block goes, and what stands around it: behind the nearest that comes before it in the order of
+        BLOCKS, or before the next.
+        """
+        place = BLOCKS.index(name)
+        for before in reversed(BLOCKS[:place]):
+            if before in stay:
+                return stay[before].end, self._line_end, ""
+        for after in BLOCKS[place + 1 :]:
+            if after in stay:
+                return stay[after].start, "", self._line_end
+        gap = "" if not self._source or LINE_END.search(self._source[-1:]) else self._line_end
+        return len(self._source), gap, self._line_end
 
-def _with_head(source: str, text: str | None, line_end: str) -> str:
-    match = _HEAD.match(source)
-    new = (text or "").strip()
-    if match is None:
-        start = source.startswith("\ufeff")
-        comment = f"{{#{line_end}{_unix(new).replace(chr(10), line_end)}{line_end}#}}{line_end}"
-        return source[:start] + comment + source[start:] if new else source
-    if not new:
-        return _without(source, match.start(1), match.end())
-    return _replaced(source, match.start(2), match.end(2), new, line_end)
+    def _block(self, name: str, text: str) -> str:
+        new = _unix(text).strip()
+        around = "\n" if "\n" in new else ""
+        return self._lines(f"{{% block {name} %}}{around}{new}{around}{{% endblock %}}")
 
+    def _replaced(self, start: int, end: int, text: str) -> Iterator[_Edit]:
+        """New text, within the white space that stands around the old one."""
+        old = self._source[start:end]
+        new = _unix(text).strip()
+        if new == _unix(old).strip():
+            return
+        left = old[: len(old) - len(old.lstrip())] if old.strip() else ""
+        right = old[len(old.rstrip()) :] if old.strip() else ""
+        if "\n" in new and not left and not right:
+            left = right = self._line_end
+        yield _Edit(start, end, left + self._lines(new) + right)
 
-def _with_extends(source: str, piece: str | None, line_end: str) -> str:
-    found = outline("", source)
-    if piece == _extends(found) or (not piece and found.extends is None):
-        return source
-    if found.extends is None:
-        head = _HEAD.match(source)
-        at = head.end() if head else int(source.startswith("\ufeff"))
-        new = f'{{% extends "{piece}" %}}'
-        return source[:at] + (line_end + new if head else new + line_end) + source[at:]
-    if not piece:
-        return _without(source, found.extends.start, found.extends.end)
-    tag = found.extends
-    whole = source[tag.start : tag.end]
-    named = _EXTENDS.search(whole)
-    if named is None:
-        return source[: tag.start] + f'{{% extends "{piece}" %}}' + source[tag.end :]
-    return source[: tag.start + named.start(2)] + piece + source[tag.start + named.end(2) :]
+    def _without(self, start: int, end: int) -> _Edit:
+        """A part goes, with its line if it stands alone on it."""
+        before, after = _BLANK_BEFORE.search(self._source[:start]), _BLANK_AFTER.match(self._source, end)
+        return _Edit(before.start(), after.end(), "") if before and after else _Edit(start, end, "")
+
+    def _lines(self, text: str) -> str:
+        return text.replace("\n", self._line_end)
+
+    @property
+    def _begin(self) -> int:
+        return int(self._source.startswith("\ufeff"))
 
 
 def _inherited(name: str, source: str, found: Outline, sources: Mapping[str, str]) -> dict[str, str]:

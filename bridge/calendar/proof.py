@@ -45,7 +45,7 @@ def proof(
     payloads: Sequence[Mapping[str, Any]],
     now: datetime,
 ) -> list[Finding]:
-    """What is wrong with a template, the worst first, each thing once.
+    """What is wrong with a template, the worst first, each thing once. It takes some ten milliseconds: call it aside.
 
     `cases`: its renderings, the examples first, as Previews.branches gives them: so a child process has compiled
     these sources before. `payloads`: variables that were really sent, the newest ones. Of a shared piece only what

@@ -114,6 +114,22 @@ def test_a_changed_field_changes_nothing_else(source: str, name: str, text: str)
         assert written == source
 
 
+@settings(max_examples=300, deadline=None)
+@given(sources(), st.dictionaries(st.sampled_from(BLOCKS), st.one_of(st.none(), bodies), max_size=6))
+def test_many_fields_are_changed_at_once(source: str, changes: dict[str, str | None]) -> None:
+    before = texts(read(source))
+
+    written = write_form(source, changes)
+
+    expected = {
+        name: None if changes[name] == "" and text is None else changes[name]
+        for name, text in before.items()
+        if name in changes
+    }
+    assert texts(read(written)) == before | expected
+    assert read(written).settings == read(source).settings
+
+
 @settings(max_examples=200, deadline=None)
 @given(sources(), st.sampled_from(BLOCKS))
 def test_a_block_that_goes_takes_nothing_with_it(source: str, name: str) -> None:
@@ -223,6 +239,34 @@ def test_a_new_block_stands_where_its_order_puts_it() -> None:
     )
 
 
+def test_a_field_whose_tag_is_still_open_hides_no_other() -> None:
+    source = "{% block title %}A{% endblock %}\n{% block location %}B{% endblock %}\n"
+
+    written = write_form(
+        source, {"title": "{{ first_", "description": "{#", "location": "C", "event_id": "{% if"}
+    )
+
+    assert written == (
+        "{% block event_id %}{% if{% endblock %}\n"
+        "{% block title %}{{ first_{% endblock %}\n"
+        "{% block description %}{#{% endblock %}\n"
+        "{% block location %}C{% endblock %}\n"
+    )
+
+
+def test_a_block_within_one_that_is_written_anew_is_part_of_its_text() -> None:
+    source = "{% block description %}{% block title %}A{% endblock %}{% endblock %}\n"
+
+    assert (
+        write_form(source, {"description": "B", "title": "C"}) == "{% block description %}B{% endblock %}\n"
+    )
+    assert (
+        write_form(source, {"description": "B", "title": None}) == "{% block description %}B{% endblock %}\n"
+    )
+    assert write_form(source, {"title": "C"}) == source.replace("A", "C")
+    assert write_form(source, {"description": None, "title": "C"}) == ""
+
+
 def test_line_ends_are_the_files_own() -> None:
     source = "{% block title %}A{% endblock %}\r\n"
 
@@ -241,6 +285,20 @@ def test_the_head_and_the_piece_are_fields_too() -> None:
     assert written == '{#\nAbout it.\n#}\n{% extends "_brand" %}\n' + source
     assert write_form(written, {"extends": "_other"}) == written.replace("_brand", "_other")
     assert write_form(written, {"extends": None, "head": None}) == source
+    assert write_form("{# It. #}\n" + source, {"extends": "_brand", "head": None}) == (
+        '{% extends "_brand" %}\n' + source
+    )
+    assert write_form("{# It. #}\n" + source, {"extends": "_brand"}) == (
+        '{# It. #}\n{% extends "_brand" %}\n' + source
+    )
+    assert write_form(
+        "", {"extends": "_brand", "head": "It.", "title": "A", "start": "B", "event_id": "C"}
+    ) == (
+        '{#\nIt.\n#}\n{% extends "_brand" %}\n'
+        "{% block event_id %}C{% endblock %}\n"
+        "{% block title %}A{% endblock %}\n"
+        "{% block start %}B{% endblock %}\n"
+    )
 
 
 @pytest.mark.parametrize(
