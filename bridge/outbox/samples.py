@@ -122,7 +122,7 @@ def waiting_by_destination(connection: Connection) -> dict[str, Waiting]:
             row.destination: Waiting(
                 row.messages,
                 since.get(row.seq),
-                expiring=counted[row.destination].expiring if row.destination in counted else (),
+                expiring=_left_of(counted.get(row.destination), row.messages),
             )
             for row in live
         }
@@ -133,6 +133,18 @@ def waiting_by_destination(connection: Connection) -> dict[str, Waiting]:
         )
         for name in counted.keys() | of_live.keys()
     }
+
+
+def _left_of(counted: Waiting | None, left: int) -> tuple[Run, ...]:
+    """Of what was counted some time ago, the part of the line that is left: its front has gone meanwhile."""
+    if counted is None or not left:
+        return ()
+    gone = max(0, counted.messages - left)
+    shifted = (
+        (max(0, before - gone), count - min(count, max(0, gone - before)), expires_at)
+        for before, count, expires_at in counted.expiring
+    )
+    return tuple(run for run in shifted if run[1])
 
 
 def of_templates(connection: Connection, since: datetime) -> dict[str, Counts]:

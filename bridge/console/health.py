@@ -1,0 +1,151 @@
+"""How each destination does, in words: what it is called, what holds it up, what is to be done, what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bridge.outbox.forecast import Forecast, Minute, forecast, measured, rate_of
+from bridge.outbox.samples import Waiting
+from bridge.outbox.states import CLOSED, COMMON, PAUSED, WHOLE, DestinationState
+from bridge.settings import Settings, account_key
+
+NAMES = {
+    "rokt_calendar": "Rokt Calendar",
+    "braze": "Braze",
+    "rokt_events": "Rokt Event API",
+    "rokt_api_v2": "Rokt conversions (v2)",
+    "rokt_api_v1": "Rokt conversions (v1)",
+    "rokt_audiences": "Rokt audiences",
+}
+UPSTREAMS = {"braze": "Braze"}
+# Where the credential stands that is refused: by destination.
+_CREDENTIALS = {
+    "rokt_calendar": "ROKT_CALENDAR_CLIENT_ID and ROKT_CALENDAR_CLIENT_SECRET",
+    "braze": "BRAZE_API_KEY",
+    "rokt_events": "ROKT_EVENTS_KEY and ROKT_EVENTS_SECRET",
+    "rokt_api_v2": "ROKT_API_KEY and ROKT_API_SECRET",
+    "rokt_api_v1": "ROKT_APP_ID and ROKT_APP_SECRET",
+    "rokt_audiences": "ROKT_API_KEY and ROKT_API_SECRET",
+}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One thing about a destination. `level`: good, slow or bad. `at`: a time behind the words; `then`: the rest.
+
+    `stops`: why nothing of it leaves meanwhile, to follow "nothing leaves while"; blank: some does.
+    """
+
+    level: str
+    words: str
+    at: datetime | None = None
+    then: str = ""
+    reason: str = ""
+    advice: str = ""
+    stops: str = ""
+
+
+def name_of(destination: str) -> str:
+    return NAMES.get(destination, destination)
+
+
+def notices(
+    destination: str, known: Sequence[DestinationState], now: datetime, *, is_configured: bool, workers: int
+) -> list[Notice]:
+    """What holds a destination up, what matters most first; that it is well if nothing does."""
+    upstream = UPSTREAMS.get(destination, "Rokt")
+    found = []
+    if not is_configured:
+        words = "Not set up any more: what still waits for it stays where it is."
+        advice = f"Whoever runs the bridge has to set {_CREDENTIALS.get(destination, 'its variables')} again."
+        found.append(Notice("bad", words, advice=advice, stops="it is not set up"))
+    if not workers:
+        advice = "Whoever runs the bridge has to start one: python -m bridge worker."
+        found.append(Notice("bad", "No worker is running.", advice=advice, stops="no worker is running"))
+    by_place = {state.account_code: state for state in known}
+    paused = by_place.get(PAUSED)
+    if paused and paused.state == CLOSED:
+        words, stops = f"{_sentence(paused.reason or 'paused')}, since", "it is paused"
+        found.append(Notice("bad", words, paused.since, advice="A publisher may resume it.", stops=stops))
+    whole = by_place.get(WHOLE)
+    if whole and whole.state == CLOSED:
+        found.append(_closed(whole, upstream))
+    found += [
+        _refused(state, destination, upstream)
+        for place, state in by_place.items()
+        if state.state == CLOSED and place not in (PAUSED, WHOLE)
+    ]
+    if whole and whole.hold_until and whole.hold_until > now:
+        words = f"{upstream} asked to wait until"
+        found.append(Notice("slow", words, whole.hold_until, stops=f"{upstream} asked to wait"))
+    elif whole and whole.halved_until and whole.halved_until > now:
+        words = f"Slowed to half: {upstream} said it was too much (429). Until"
+        found.append(Notice("slow", words, whole.halved_until, ", if it does not say so again."))
+    return found or [Notice("good", "Healthy.")]
+
+
+def outlook(
+    settings: Settings,
+    destination: str,
+    waits: Waiting,
+    minutes: Sequence[Minute],
+    told: Sequence[Notice],
+    now: datetime,
+) -> Forecast | None:
+    """None: nothing waits, or nothing leaves."""
+    if not waits.messages or any(notice.stops for notice in told):
+        return None
+    rate = rate_of(limit_of(settings, destination), measured(minutes))
+    return forecast(waits.messages, rate, now, waits.expiring, waits.counted_at)
+
+
+def limit_of(settings: Settings, destination: str) -> float | None:
+    """Messages a second that the settings allow, all credentials together; None: as many as go."""
+    rate = settings.rates.get(destination)
+    if rate is None or not rate.is_limited:
+        return None
+    if rate.per == "item":
+        return float(rate.a_second)
+    in_a_call, credentials = 1, 1
+    if destination == "braze" and settings.braze is not None:
+        in_a_call = settings.braze.batch
+    if destination == "rokt_calendar" and settings.calendar is not None:
+        credentials = len(settings.calendar.credentials)
+    return float(rate.a_second * in_a_call * credentials)
+
+
+def _closed(state: DestinationState, upstream: str) -> Notice:
+    return Notice(
+        "bad",
+        f"{upstream} does not answer as it should, since",
+        state.since,
+        ". It is asked again every second at first, then every ten seconds; what waits goes with its first answer.",
+        reason=state.reason or "",
+        stops=f"{upstream} does not answer",
+    )
+
+
+def _refused(state: DestinationState, destination: str, upstream: str) -> Notice:
+    names = _CREDENTIALS.get(destination, "the credential")
+    if state.account_code == COMMON:
+        words, stops = f"{upstream} refuses the credential, since", f"{upstream} refuses the credential"
+    else:
+        words, stops = f"{upstream} refuses the credential of account {state.account_code}, since", ""
+    suffix = ""
+    if destination == "rokt_calendar" and state.account_code != COMMON:
+        suffix = f", with __{account_key(state.account_code)} behind the names if this account has its own"
+    return Notice(
+        "bad",
+        words,
+        state.since,
+        reason=state.reason or "",
+        advice=f"Ask {upstream} for a new one; whoever runs the bridge sets it in {names}{suffix}. "
+        "What waits then goes by itself.",
+        stops=stops,
+    )
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
