@@ -23,6 +23,7 @@ from web.running import Bridge, Starter, start, stocked_sqlite
 from werkzeug.security import generate_password_hash
 from werkzeug.test import TestResponse
 
+from bridge import console as bridge_console
 from bridge.settings import ROLES
 
 __all__ = ["start", "stocked_sqlite"]
@@ -97,6 +98,12 @@ def console(start: Starter) -> Iterator[Console]:
     bridge = start(CONSOLE_USERS=USERS, SECRET_KEY=SECRET_KEY)
     with bridge.served() as url:
         yield Console(bridge, url)
+
+
+@pytest.fixture
+def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signing in ends on a bare page, whatever pages there are."""
+    monkeypatch.setattr(bridge_console, "PAGES", ())
 
 
 @pytest.fixture(scope="session")

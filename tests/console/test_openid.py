@@ -21,6 +21,8 @@ from bridge.settings import Settings, oidc_roles
 CLIENT_ID, SECRET = "the+bridge", "p+l/u=s:a&n%d-and-more-of-it"
 ROLES = "marketing:editor,heads:publisher,grace@example.com:publisher,*:viewer"
 
+pytestmark = pytest.mark.usefixtures("without_pages")
+
 
 @dataclass
 class Signing:
