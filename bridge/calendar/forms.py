@@ -80,8 +80,9 @@ def write_form(source: str, changes: Mapping[str, str | None]) -> str:
             raise InvalidValue(f'there is no field "{name}"{did_you_mean(name, BLOCKS)}')
     writing = _Writing(source)
     edits = [*writing.head(changes), *writing.extends(changes), *writing.blocks(changes)]
+    edits.sort(key=lambda edit: (edit.start, edit.end))
     # From the end, so that places stay what they are; what comes to one place is put in last to first.
-    for edit in reversed(sorted(edits, key=lambda edit: (edit.start, edit.end))):
+    for edit in reversed(edits):
         source = source[: edit.start] + edit.text + source[edit.end :]
     return source
 
