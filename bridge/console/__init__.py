@@ -25,7 +25,18 @@ from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
-from bridge.console import coming, editor, openid, signing, static_files, templates, today, words
+from bridge.console import (
+    coming,
+    editor,
+    imports,
+    openid,
+    signing,
+    static_files,
+    templates,
+    today,
+    webhook,
+    words,
+)
 from bridge.console.roles import EVERYBODY, needs, role_needed
 from bridge.console.sessions import LONGEST, Sessions
 from bridge.database import UNAVAILABLE
@@ -35,7 +46,7 @@ from bridge.web.parts import Parts
 
 # The page modules, in the order of the menu. Each has `register(console, parts)`, and may have
 # `NAV = (("Words", "endpoint"), …)`: what it adds to the menu.
-PAGES: tuple[ModuleType, ...] = (today, templates, editor, coming)
+PAGES: tuple[ModuleType, ...] = (today, templates, editor, imports, webhook, coming)
 
 log = structlog.get_logger()
 _FETCHES_FRAGMENT = "HX-Request"
