@@ -14,7 +14,7 @@ from bridge.calendar.engine.branches import Condition, Watched
 from bridge.calendar.engine.declarations import Variable
 
 MOST_CASES = 40
-SECONDS = 1.0  # of looking; what was not seen by then is told as not seen
+SECONDS = 1.0  # of the processor, for looking; what was not seen by then is told as not seen
 MOST_TRIES = 250  # for one side of one condition
 MOST_LETTERS = 40  # of a value in the words for a case
 
@@ -53,7 +53,7 @@ class Explorer:
         self._variables = {variable.name: variable for variable in watched.template.variables}
         self._examples = watched.template.examples()
         self._known: dict[str, Seen] = {}
-        self._ends = time.monotonic() + SECONDS
+        self._ends = time.process_time() + SECONDS
 
     def explore(self) -> Explored:
         first = self._try(self._examples)
@@ -88,7 +88,7 @@ class Explorer:
         condition = self._watched.conditions[side[0]]
         spare: Seen | None = None
         for values in islice(self._candidates(condition, found), MOST_TRIES):
-            if time.monotonic() > self._ends:
+            if time.process_time() > self._ends:
                 break
             seen = self._try(values)
             if side in seen.sides:
@@ -143,7 +143,7 @@ class Explorer:
     def _add_blanks(self, found: Explored) -> None:
         """Braze sends what it does not know as a blank: how does the event look then?"""
         for name, variable in self._variables.items():
-            if variable.required or time.monotonic() > self._ends or len(found.cases) >= MOST_CASES:
+            if variable.required or time.process_time() > self._ends or len(found.cases) >= MOST_CASES:
                 continue
             for value in variable.choices or _FLIPS.get(variable.type, ("",)):
                 seen = self._try({**self._examples, name: value})

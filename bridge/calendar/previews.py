@@ -23,7 +23,7 @@ from bridge.calendar.columns import columns, field_at
 from bridge.calendar.plan import CalendarRequest, first_step
 from bridge.calendar.preview_process import MEMORY_BYTES, READY
 
-SECONDS = 2.0  # for one job
+SECONDS = 2.0  # of the processor, for one job
 MANY = 20  # cases, from which on a job has longer
 SECONDS_OF_MANY = 10.0
 SECONDS_OF_BRANCHES = 4.0  # of which one is for looking
@@ -330,7 +330,7 @@ _UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 def _why(status: int | None) -> Callable[[float], str]:
     ended_by = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
-    if ended_by in (signal.SIGALRM, signal.SIGXCPU):
+    if ended_by in (signal.SIGALRM, signal.SIGPROF):
         return lambda seconds: (
             f"working this out took longer than {seconds:.0f} s and was stopped: "
             "a loop in it goes round too often"
