@@ -27,12 +27,18 @@ from werkzeug.exceptions import HTTPException
 
 from bridge.console import (
     coming,
+    dead,
     editor,
     imports,
+    messages,
     openid,
+    people,
+    publishing,
+    real_data,
     signing,
     static_files,
     templates,
+    test_send,
     today,
     webhook,
     words,
@@ -46,7 +52,20 @@ from bridge.web.parts import Parts
 
 # The page modules, in the order of the menu. Each has `register(console, parts)`, and may have
 # `NAV = (("Words", "endpoint"), …)`: what it adds to the menu.
-PAGES: tuple[ModuleType, ...] = (today, templates, editor, imports, webhook, coming)
+PAGES: tuple[ModuleType, ...] = (
+    today,
+    templates,
+    editor,
+    imports,
+    webhook,
+    publishing,
+    real_data,
+    test_send,
+    messages,
+    dead,
+    people,
+    coming,
+)
 
 log = structlog.get_logger()
 _FETCHES_FRAGMENT = "HX-Request"

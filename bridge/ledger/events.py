@@ -95,6 +95,30 @@ def accounts_with(connection: Connection, rokt_event_id: str) -> list[str]:
     return sorted(connection.scalars(query))
 
 
+@dataclass(frozen=True)
+class Held:
+    """What stands, or should, in a user's calendars of one account."""
+
+    place: Place
+    standing: Standing
+    template: str | None
+    version: int | None
+    updated_at: datetime
+
+
+def of_user(connection: Connection, user_id: str, most: int) -> list[Held]:
+    """At most so many, by the index on users, in no order: none leads there."""
+    rows = connection.execute(
+        sa.select(calendar_events).where(calendar_events.c.user_id == user_id).limit(most)
+    ).all()
+    known = standings(connection, [(row.account_code, row.rokt_event_id) for row in rows])
+    return [
+        Held(place, known[place], row.template, row.version, row.updated_at)
+        for row in rows
+        for place in [(row.account_code, row.rokt_event_id)]
+    ]
+
+
 def record(
     connection: Connection, changes: Sequence[Change], before: Mapping[Place, Standing], now: datetime
 ) -> None:

@@ -87,6 +87,23 @@ def one(connection: Connection, message_id: str) -> dict[str, Any] | None:
     return message | {"payload": (payload or {}).get("body")}
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """How a message came, and how its calls go. `is_under_way`: one is being made."""
+
+    inbound_key: str
+    route: str
+    first_failed_at: datetime | None
+    is_under_way: bool
+
+
+def arrival(connection: Connection, message_id: str) -> Arrival | None:
+    columns = messages.c["inbound_key", "route", "first_failed_at"]
+    query = sa.select(*columns, waiting.c.call_id).outerjoin(waiting, waiting.c.seq == messages.c.seq)
+    row = connection.execute(query.where(messages.c.id == message_id)).first()
+    return Arrival(row.inbound_key, row.route, row.first_failed_at, row.call_id is not None) if row else None
+
+
 def states(connection: Connection, ids: Sequence[str]) -> dict[str, State]:
     rows = connection.execute(sa.select(messages.c.id, messages.c.state).where(messages.c.id.in_(ids)))
     return {row.id: State(row.state) for row in rows}
@@ -142,6 +159,12 @@ def shown(connection: Connection, seqs: Sequence[int]) -> list[dict[str, Any]]:
         )
     by_seq = {row.seq: _message(row, tried.get(row.seq, [])) for row in connection.execute(query)}
     return [by_seq[seq] for seq in seqs]
+
+
+def received(connection: Connection, seqs: Sequence[int]) -> dict[int, datetime]:
+    """When these were accepted, by their `seq`."""
+    query = sa.select(messages.c.seq, messages.c.received_at).where(messages.c.seq.in_(seqs))
+    return {row.seq: row.received_at for row in connection.execute(query)} if seqs else {}
 
 
 def waiting_since(connection: Connection) -> datetime | None:
