@@ -23,9 +23,11 @@ from bridge.web.parts import Parts
 NAV = (("Templates", "templates"),)
 A_DAY = timedelta(days=1)
 # The pages of one template, in their order: words, and what stands behind its address.
+OF_PIECES = ("", "/realdata", "/publish", "/versions")
 TABS = (
     ("Edit", ""),
     ("Real data", "/realdata"),
+    ("Publish", "/publish"),
     ("Versions", "/versions"),
     ("Send from Braze", "/webhook"),
     ("Test send", "/test-send"),
@@ -69,11 +71,18 @@ def register(console: Blueprint, parts: Parts) -> None:
 
 
 def tabs_of(name: str) -> list[tuple[str, str]]:
-    """The pages of a template that there are: words and address."""
-    rules = {rule.rule for rule in current_app.url_map.iter_rules()}
-    base = url_for("console.templates")
-    shown = [tab for tab in TABS if not name.startswith("_") or tab[1] in ("", "/versions")]
-    return [(words, f"{base}/{name}{rest}") for words, rest in shown if f"{base}/<name>{rest}" in rules]
+    """The pages of a template that whoever is signed in may see: words and address."""
+    base, views = url_for("console.templates"), current_app.view_functions
+    rules = {
+        rule.rule: rule.endpoint for rule in current_app.url_map.iter_rules() if "GET" in (rule.methods or ())
+    }
+    found = []
+    for words, rest in TABS:
+        endpoint = rules.get(f"{base}/<name>{rest}")
+        is_meant = rest in OF_PIECES or not name.startswith("_")
+        if endpoint and is_meant and roles.person().may(roles.role_needed(views[endpoint]) or ""):
+            found.append((words, f"{base}/{name}{rest}"))
+    return found
 
 
 def _page(parts: Parts, name: str = "", like: str = "", fault: str = "") -> str:

@@ -59,6 +59,15 @@ def looked_for(connection: Connection, wanted: Filter) -> tuple[list[dict[str, A
     Returns the messages, where to look further (None: that was all), and whether the look ended before the page was
     full.
     """
+    low = lowest_looked_at(connection, wanted)
+    page, following = listed(connection, replace(wanted, after=low))
+    if following is not None or not low:
+        return page, following, False
+    return page, low, True
+
+
+def lowest_looked_at(connection: Connection, wanted: Filter) -> int:
+    """The first `seq` of those that are looked at, 0 if all are."""
     bounds, dialect = _bounds(connection, wanted), connection.dialect.name
     floors: list[int] = []
     for way in _ways(wanted):
@@ -66,11 +75,7 @@ def looked_for(connection: Connection, wanted: Filter) -> tuple[list[dict[str, A
         along = _along(replace(way, beside=its_index), bounds, dialect).offset(MOST_LOOKED_AT - 1).limit(1)
         found: Any = connection.scalar(along)
         floors.append(found or 0)
-    low = max(floors)
-    page, following = listed(connection, replace(wanted, after=low))
-    if following is not None or not low:
-        return page, following, False
-    return page, low, True
+    return max(floors)
 
 
 def newest(connection: Connection, wanted: Filter) -> list[int]:

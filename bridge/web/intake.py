@@ -52,7 +52,7 @@ def take(parts: Parts, arrival: Arrival) -> Response:
             raise
         return of_answerable(refusal, id=_keep(parts, arrival, refusal))
     for calendar_request in planned.requests:
-        _check_credential(parts, calendar_request.account_code)
+        check_credential(parts, calendar_request.account_code)
     if only_shows or not planned.messages or (call.is_test and not planned.requests):
         return dry_run(parts, call, planned)
     accepted = parts.inbox.accept(_request(parts, arrival, call, planned, now))
@@ -119,7 +119,7 @@ def _is_test(payload: dict[str, Any]) -> bool:
     return is_test(body.get("idempotency_key"), body.get("dispatch_id"), payload["idempotency_key"])
 
 
-def _check_credential(parts: Parts, account_code: str) -> None:
+def check_credential(parts: Parts, account_code: str) -> None:
     calendar = parts.settings.calendar
     if calendar and calendar.credential(account_code) is None:
         key = account_key(account_code)

@@ -1,0 +1,165 @@
+"""Tries a change before it is published: with requests that really came, with its examples, and by proof."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy.engine import Connection
+
+from bridge.calendar import versions
+from bridge.calendar.previews import Case
+from bridge.calendar.proof import Finding, proof
+from bridge.console.editing import Text, text_of, using
+from bridge.console.marked import Marks
+from bridge.console.trial import Trial, differences, trial, variables_of
+from bridge.outbox.payloads import Payload, newest_payloads
+from bridge.routes.calendar_messages import DESTINATION
+from bridge.web.parts import Parts
+from bridge.web.server import aside
+
+MOST_PAYLOADS = 200
+MOST_SEEN = 6  # renderings that differ
+MOST_TEMPLATES = 8  # of those that use a shared piece
+LONGEST = 20.0  # seconds, after which no further template is tried: whoever waits is given up at thirty
+
+
+@dataclass(frozen=True)
+class Change:
+    """A text and what stands published. `through`: the template itself, or those that use the shared piece."""
+
+    text: Text
+    published: Mapping[str, str]
+    drafted: Mapping[str, str]
+    through: Sequence[str]
+    left_out: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One template with real requests. `seconds`: that it took."""
+
+    template: str
+    trial: Trial
+    oldest: datetime | None
+    newest: datetime | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What differs in a rendering with one set of values. `words`: what is special about these."""
+
+    template: str
+    words: str
+    differences: list[tuple[str, Marks, Marks]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """`more`: renderings that differ and are not shown. `refuses`: it must not be published so."""
+
+    findings: list[Finding]
+    seen: list[Seen]
+    more: int = 0
+    left_out: Sequence[str] = field(default=())
+
+    @property
+    def refuses(self) -> bool:
+        return any(one.level == "refuse" for one in self.findings)
+
+
+def change_of(connection: Connection, name: str) -> Change:
+    """Errors: NotFound."""
+    text = text_of(connection, name)
+    published = versions.sources(connection)
+    drafted = {**published, name: text.source}
+    through = using(name, drafted) if text.is_piece else [name]
+    return Change(text, published, drafted, through[:MOST_TEMPLATES], through[MOST_TEMPLATES:])
+
+
+def payloads_of(connection: Connection, change: Change) -> dict[str, list[Payload]]:
+    most = MOST_PAYLOADS // max(1, len(change.through))
+    return {one: newest_payloads(connection, DESTINATION, one, most) for one in change.through}
+
+
+def with_real_requests(
+    parts: Parts, change: Change, payloads: Mapping[str, Sequence[Payload]]
+) -> list[Tried]:
+    """Each template with what was really sent to it, before and after; fewer templates where time runs out."""
+    found: list[Tried] = []
+    began = time.monotonic()
+    for name, its in payloads.items():
+        now, at = datetime.now(UTC), time.monotonic()
+        if at - began > LONGEST:
+            break
+        variables = [variables_of(one.body) for one in its]
+        shape = parts.previews.shape(name, change.drafted)
+        before = None
+        if variables and name in change.published:
+            before = parts.previews.render(name, change.published, variables, now)
+        after = before
+        if before is None or change.text.draft is not None:
+            after = parts.previews.render(name, change.drafted, variables, now) if variables else []
+        result: Trial = aside(trial, its, before, after, shape)
+        times = [one.received_at for one in its]
+        found.append(
+            Tried(
+                name,
+                result,
+                min(times, default=None),
+                max(times, default=None),
+                time.monotonic() - at,
+            )
+        )
+    return found
+
+
+def checked(parts: Parts, change: Change, payloads: Mapping[str, Sequence[Payload]]) -> Checked:
+    """What proof finds, and what the template's examples make of it now and before.
+
+    Of a shared piece: what is new in the templates that use it.
+    """
+    now = datetime.now(UTC)
+    found: list[Finding] = []
+    seen: list[Seen] = []
+    if change.text.is_piece:
+        found += aside(proof, change.text.name, change.drafted, [], [], now)
+    for name in () if found else change.through:
+        cases = parts.previews.branches(name, change.drafted, now)
+        its = [variables_of(one.body) for one in payloads.get(name, ())]
+        findings: list[Finding] = aside(proof, name, change.drafted, cases, its, now)
+        if change.text.is_piece:
+            stood = parts.previews.branches(name, change.published, now)
+            known = {(one.code, one.words) for one in aside(proof, name, change.published, stood, its, now)}
+            findings = [one for one in findings if (one.code, one.words) not in known]
+        found += [one for one in findings if one not in found]
+        if name in change.published:
+            seen += _seen(parts, name, change, cases, now)
+    found.sort(key=lambda one: one.level)
+    return Checked(found, seen[:MOST_SEEN], max(0, len(seen) - MOST_SEEN), change.left_out)
+
+
+def refusals(parts: Parts, change: Change) -> list[Finding]:
+    """For what it must not be published. Of a shared piece the store itself tries every template that uses it."""
+    now = datetime.now(UTC)
+    name = change.text.name
+    cases = [] if change.text.is_piece else parts.previews.branches(name, change.drafted, now)
+    found: list[Finding] = aside(proof, name, change.drafted, cases, [], now)
+    return [one for one in found if one.level == "refuse"]
+
+
+def _seen(parts: Parts, name: str, change: Change, cases: Sequence[Case], now: datetime) -> list[Seen]:
+    """The draft's examples, rendered with what is published too."""
+    if not cases or cases[0].fault is not None:
+        return []
+    known = {one["name"] for one in parts.previews.shape(name, change.published).variables}
+    values = [{n: v for n, v in case.variables.items() if n in known} for case in cases]
+    before = parts.previews.render(name, change.published, values, now)
+    found = []
+    for old, new in zip(before, cases, strict=True):
+        if differing := differences(old, new):
+            found.append(Seen(name, new.words or "the examples", differing))
+    return found
