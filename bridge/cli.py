@@ -249,6 +249,7 @@ def _check(given: argparse.Namespace) -> int:
                 print(told)
         destination.close()
     faults += _check_offers(settings, connect=given.connect)
+    faults += _check_console(settings, connect=given.connect)
     for fault in faults:
         print(f"- {fault}", file=sys.stderr)
     if not faults:
@@ -270,6 +271,25 @@ def _check_offers(settings: Any, *, connect: bool) -> list[str]:
         return [f"offers: {trouble}"]
     finally:
         offers.close()
+    return []
+
+
+def _check_console(settings: Any, *, connect: bool) -> list[str]:
+    from bridge.errors import UpstreamTrouble
+    from bridge.upstream.oidc import OpenIdProvider
+
+    users, oidc = settings.console.users, settings.console.oidc
+    ways = [f"{len(users)} by password"] if users else []
+    ways += [f"those whom {oidc.issuer} knows"] if oidc else []
+    print(f"console: {'open to ' + ' and '.join(ways) if ways else 'off, its variables are not set'}")
+    if not connect or oidc is None:
+        return []
+    allow_http = settings.is_development
+    provider = OpenIdProvider(oidc.issuer, oidc.client_id, oidc.client_secret.reveal(), allow_http=allow_http)
+    try:
+        print(f"console: {provider.check()}")
+    except UpstreamTrouble as trouble:
+        return [f"console: {trouble}"]
     return []
 
 
@@ -474,8 +494,13 @@ def _print(status: int, answer: Any) -> int:
 def _hash_password(_given: argparse.Namespace) -> int:
     from werkzeug.security import generate_password_hash
 
-    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    is_typed = sys.stdin.isatty()
+    password = getpass.getpass("Password: ") if is_typed else sys.stdin.readline().rstrip("\n")
     if len(password) < 8:
         raise InvalidValue("A password needs 8 characters at least.")
+    if len(password) > 256:
+        raise InvalidValue("A password may have 256 characters at most.")
+    if is_typed and getpass.getpass("Once more: ") != password:
+        raise InvalidValue("The two are not the same.")
     print(generate_password_hash(password, method="scrypt"))
     return 0

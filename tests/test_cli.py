@@ -15,14 +15,15 @@ import pytest
 import structlog
 from servers import SandboxUnderTest, running_sandbox
 from web.running import EVENT, ID, SALE, Starter, literal, sale, start, stocked_sqlite
-from werkzeug.security import check_password_hash
+from werkzeug.security import check_password_hash, generate_password_hash
 
 from bridge.cli import main
+from bridge.settings import console_users
 
 __all__ = ["start", "stocked_sqlite"]
 
 ROOT = Path(__file__).parents[1]
-SECRETS = ("inbound-secret", "client-secret", "signing-secret", "database-password")
+SECRETS = ("inbound-secret", "client-secret", "signing-secret", "database-password", "oidc-secret")
 
 
 class Shell:
@@ -32,7 +33,7 @@ class Shell:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
         for name in list(os.environ):
-            if name.startswith(("ROKT_", "BRIDGE_", "BRAZE_")) or name in (
+            if name.startswith(("ROKT_", "BRIDGE_", "BRAZE_", "CONSOLE_", "OIDC_")) or name in (
                 "DATABASE_URL",
                 "SECRET_KEY",
                 "DYNO",
@@ -232,6 +233,19 @@ class TestCheck:
 
         assert code == 1
         assert "- offers: Rokt refused the credential: 401" in err
+
+    def test_it_tells_whether_the_console_is_on(self, ready: Shell) -> None:
+        assert "console: off, its variables are not set" in ready.run("check")[1]
+        hashed = generate_password_hash("correct horse", "scrypt:1024:8:1")
+        ready.set(CONSOLE_USERS=f"ada:{hashed},grace:{hashed}", SECRET_KEY="signing-secret-of-length")
+
+        assert "console: open to 2 by password\n" in ready.run("check")[1]
+
+        ready.set(OIDC_ISSUER="http://127.0.0.1:9", OIDC_CLIENT_ID="i", OIDC_CLIENT_SECRET="oidc-secret")
+        code, out, err = ready.run("check", "--connect")
+        assert code == 1
+        assert "console: open to 2 by password and those whom http://127.0.0.1:9 knows\n" in out
+        assert "- console: 127.0.0.1:9: connection refused" in err
 
     def test_the_faults_of_database_and_upstream_are_told_together(
         self, ready: Shell, tmp_path: Path
@@ -688,6 +702,28 @@ class TestHashPassword:
         assert "correct horse" not in out
         assert check_password_hash(out.strip(), "correct horse")
         assert not check_password_hash(out.strip(), "correct horse ")
+
+    def test_a_password_is_typed_twice(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        monkeypatch.setattr("sys.stdin", Terminal())
+        typed = iter(["correct horse", "correct house", "correct horse", "correct horse"])
+        monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
+
+        assert main(["hash-password"]) == 1
+        assert capsys.readouterr() == ("", "The two are not the same.\n")
+        assert main(["hash-password"]) == 0
+        assert check_password_hash(capsys.readouterr().out.strip(), "correct horse")
+
+    def test_what_it_prints_is_what_the_settings_take(self, shell: Shell) -> None:
+        hashed = shell.run("hash-password", stdin="correct horse\n")[1].strip()
+
+        [user] = console_users(f"ada:{hashed}:editor")
+        assert (user.name, user.password_hash.reveal(), user.role) == ("ada", hashed, "editor")
 
     def test_a_short_password_is_refused_and_not_shown(self, shell: Shell) -> None:
         code, out, err = shell.run("hash-password", stdin="seven77\n")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge import demo
-from bridge.local import KEY, WEBHOOK_KEY, Local, _welcome
+from bridge.local import KEY, PASSWORD, USER, WEBHOOK_KEY, Local, _welcome
 from bridge.routes import rokt_webhooks
 from bridge.settings import webhook_secrets
 from bridge.subscribers.facts import SUFFIX_LENGTH, suffix_of
@@ -42,6 +42,12 @@ def test_the_readme_shows_the_same() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
 
     assert [curl for curl in curls() if curl not in readme] == []
+    assert "<http://127.0.0.1:8000/console/>" in readme
+    assert f"`{USER}` with the password `{PASSWORD}`" in readme
+
+
+def test_the_welcome_tells_the_console_and_who_may_sign_in() -> None:
+    assert f"http://127.0.0.1:8000/console/ – sign in as {USER} with the password {PASSWORD}\n" in WELCOME
 
 
 def test_the_local_secret_is_one_that_the_settings_take() -> None:
