@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -200,13 +201,28 @@ def _texts(example: Any, literals: Sequence[Any], others: Sequence[Any], now: da
         one for one in literals if isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= 500
     ]
     if isinstance(example, list):
-        item = example[:1] or ["a"]
-        return [[], *(item * count for one in (1, *whole) for count in (one, one + 1)), example]
+        return [*_lists(example, whole, literals), example]
     made = [one for one in literals if isinstance(one, str)]
     made += [str(number) for one in whole for number in (one - 1, one, one + 1)]
     made += [("x" * count) for one in whole for count in (one, one + 1) if count]
     made += ["Something else", *(other for other in others if isinstance(other, str))]
     return made
+
+
+def _lists(example: list[Any], whole: Sequence[int], literals: Sequence[Any]) -> Iterator[list[Any]]:
+    """Shorter and longer ones, and such whose one item is, or holds, what is compared with."""
+    first = example[0] if example else "a"
+    yield []
+    for count in (1, *whole):
+        yield [first] * count
+        yield [first] * (count + 1)
+    for literal in literals:
+        near = [literal - 1, literal, literal + 1] if isinstance(literal, int) else [literal]
+        for value in near:
+            if isinstance(first, dict):
+                yield from ([{**first, key: value}] for key in first)
+            else:
+                yield [value]
 
 
 _FLIPS = {"yes/no": ("yes", "no")}
@@ -238,5 +254,5 @@ def _time(value: Any) -> datetime | None:
 def _change(name: str, value: Any) -> str:
     if value in ("", None, []):
         return f"{name} blank"
-    text = str(value) if len(str(value)) <= MOST_LETTERS else str(value)[:MOST_LETTERS] + "…"
-    return f"{name} = {text}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"{name} = {text if len(text) <= MOST_LETTERS else text[:MOST_LETTERS] + '…'}"

@@ -237,7 +237,7 @@ def branches(name: str, sources: dict[str, str], now: str) -> dict[str, Any]:
     for seen in explored.cases:
         sides = [_side(watched.conditions[number], taken) for number, taken in sorted(seen.sides)]
         cases.append({**seen.result, "words": explorer.words(seen.values), "branches": sides})
-    texts = _Conditions(sources)
+    texts = _Conditions(sources, watched.conditions)
     unseen = [
         _fault(one.template, one.line, one.field, "never seen", texts.words(one, taken))
         for one, taken in explored.unseen
@@ -248,8 +248,11 @@ def branches(name: str, sources: dict[str, str], now: str) -> dict[str, Any]:
 class _Conditions:
     """The conditions as their author wrote them."""
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
+    def __init__(self, sources: Mapping[str, str], conditions: Sequence[Condition]) -> None:
         self._sources = sources
+        self._beside: dict[tuple[str, str, int], list[int]] = {}  # the numbers of those in one line
+        for one in conditions:
+            self._beside.setdefault((one.template, one.tag, one.line), []).append(one.number)
 
     def words(self, condition: Condition, taken: bool) -> str:
         outcome = "came out true" if taken else "came out false"
@@ -259,11 +262,16 @@ class _Conditions:
         return f"no values were found for which {written} {outcome}"
 
     def _written(self, condition: Condition) -> str:
-        source = self._sources[condition.template]
-        for tag in tags(condition.template, source):
-            if tag.word == condition.tag and line_of(source, tag.start) == condition.line:
-                return "{% " + " ".join(tag.inner.split())[:120] + " %}"
-        return f"the {condition.tag} of this line"
+        source, line = self._sources[condition.template], condition.line
+        numbers = self._beside[condition.template, condition.tag, line]
+        written = [
+            tag
+            for tag in tags(condition.template, source)
+            if tag.word == condition.tag and line_of(source, tag.start) == line
+        ]
+        if len(written) != len(numbers):  # one that no block prints, or a tag that begins in another line
+            return f"the {condition.tag} of this line"
+        return "{% " + " ".join(written[numbers.index(condition.number)].inner.split())[:120] + " %}"
 
 
 def _side(condition: Condition, taken: bool) -> str:

@@ -99,9 +99,14 @@ def _all(
         field = field_at(sources.get(hint.template, ""), hint.line) or hint.field
         yield Finding("warn", field, hint.cause, hint.words, hint.line, hint.template)
     yield from _of_payloads(template, payloads)
+    times = [variable.name for variable in template.variables if variable.type in ("time", "day")]
     for case in cases:
         if case.event is not None:
-            yield from _of_event(template, sources, case, now)
+            # A time that was only made up to see a condition's other side is nobody's mistake.
+            is_made_up = bool(case.words) and _differing([case.variables, cases[0].variables], times) > 1
+            if not is_made_up:
+                yield from _of_times(template, case, now)
+            yield from _of_texts(template, sources, case)
 
 
 def _of_fault(fault: Fault, level: Level, words: str) -> Finding:
@@ -171,9 +176,8 @@ def _then(variable: Variable) -> str:
     return "look at the event without it"
 
 
-def _of_event(template: Template, sources: Mapping[str, str], case: Case, now: datetime) -> Iterator[Finding]:
-    event = case.event or {}
-    said = f"with {case.words}: " if case.words else ""
+def _of_times(template: Template, case: Case, now: datetime) -> Iterator[Finding]:
+    event, said = case.event or {}, _said(case)
     for warning in event["warnings"]:
         field, _, words = warning.partition(": ")
         yield _at(template, field, "warn", "doubled hour", said + words)
@@ -188,11 +192,19 @@ def _of_event(template: Template, sources: Mapping[str, str], case: Case, now: d
             before = f"{event['notify_before']} minutes before the start"
             words = f"{said}the reminder rings at night, {_brief(rings)}, {before}"
             yield _at(template, "notify_before", "warn", "reminder at night", words)
+
+
+def _of_texts(template: Template, sources: Mapping[str, str], case: Case) -> Iterator[Finding]:
+    event, said = case.event or {}, _said(case)
     if (wide := width(event["title"])) > WIDEST_TITLE:
         words = f"{said}the title is {wide} letters wide, and a locked phone shows about {WIDEST_TITLE}"
         yield _at(template, "title", "warn", "long title", words)
     for field in ("title", "location", "description"):
         yield from _of_links(template, sources, field, event[field], said)
+
+
+def _said(case: Case) -> str:
+    return f"with {case.words}: " if case.words else ""
 
 
 def _of_links(

@@ -390,6 +390,28 @@ def test_what_cannot_be_seen_is_named(previews: Previews) -> None:
     assert (unseen.field, unseen.line) == ("title", 7)
 
 
+def test_of_two_in_one_line_the_one_that_was_not_seen_is_named(previews: Previews) -> None:
+    text = source(
+        "n number, default 1", title="A{% if n > 1 %}B{% endif %}{% if now.year < 2000 %}C{% endif %}"
+    )
+
+    [unseen] = previews.every_branch("one", {"one": text}, NOW).unseen
+
+    assert "{% if now.year < 2000 %} came out true" in unseen.words
+
+
+def test_what_stands_in_lists_is_varied_too(previews: Previews) -> None:
+    text = source(
+        'legs required e.g. [{"to": "Oslo", "stops": 1}]',
+        title="A{% for leg in legs %}{% if leg.to == 'Rome' %}R{% elif leg.stops > 3 %}S{% endif %}{% endfor %}",
+    )
+
+    found = previews.every_branch("one", {"one": text}, NOW)
+
+    assert found.unseen == []
+    assert 'legs = [{"to": "Rome", "stops": 1}]' in [case.words for case in found.cases]
+
+
 @pytest.mark.parametrize("name", EVENTS)
 def test_every_branch_of_a_shipped_template_is_seen_and_works(previews: Previews, name: str) -> None:
     found = previews.every_branch(name, SHIPPED, NOW)

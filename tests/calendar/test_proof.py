@@ -167,6 +167,12 @@ def test_a_start_that_is_past_is_warned_of(found: Any) -> None:
     assert "2026-10-01 09:00" in finding.words
 
 
+def test_a_time_that_was_made_up_for_a_condition_is_nobodys_mistake(found: Any) -> None:
+    text = "{% if starts < now %}over{% endif %}{% if starts.hour >= 20 %}late{% endif %}"
+
+    assert found(description=text) == []
+
+
 @pytest.mark.parametrize(
     ("start", "minutes", "is_at_night"),
     [
