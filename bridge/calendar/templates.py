@@ -12,7 +12,7 @@ import structlog
 
 from bridge.calendar.engine import Template, TemplateFault, compile_template
 from bridge.calendar.tables import template_versions
-from bridge.calendar.versions import Version, published_versions
+from bridge.calendar.versions import Version, published_numbers, published_versions
 from bridge.calendar.versions.files import FOLDER, publish_files
 from bridge.database import Database, clock
 from bridge.errors import FieldError, TemplateRefused, nearest
@@ -32,6 +32,9 @@ class _Edition:
 
     versions: Mapping[str, Version]
     compiled: dict[str, Template | TemplateFault] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.numbers = {name: version.number for name, version in self.versions.items()}
 
 
 class Templates:
@@ -92,9 +95,8 @@ class Templates:
 
     def _look(self) -> None:
         with self._database.read() as connection:
-            versions = published_versions(connection)
-        if versions != self._edition.versions:
-            self._edition = _Edition(versions)
+            if published_numbers(connection) != self._edition.numbers:
+                self._edition = _Edition(published_versions(connection))
         self._looked_at = time.monotonic()
 
 

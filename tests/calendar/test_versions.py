@@ -15,7 +15,7 @@ from factories import NOON
 from bridge import schema
 from bridge.calendar import versions
 from bridge.calendar.engine import TemplateFault
-from bridge.calendar.previews import Previews
+from bridge.calendar.previews import Case, Fault, Previews
 from bridge.calendar.templates import Templates
 from bridge.calendar.versions import (
     Draft,
@@ -326,6 +326,26 @@ class TestPublishing:
 
         assert "250 ms" in str(fault)
 
+    def test_a_machine_that_is_busy_for_once_keeps_nothing_back(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stopped = Fault("sale", None, "template", "preview stopped", "working this out took longer than 2 s")
+        times = iter([[Case({}, None, None, stopped, 0.0, (stopped,))]])
+        render = store.previews.render
+        monkeypatch.setattr(store.previews, "render", lambda *given: next(times, None) or render(*given))
+
+        assert store.publish("sale", BIG) == 2
+
+    def test_what_is_stopped_every_time_is_not(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        stopped = Fault("sale", None, "template", "preview stopped", "working this out took longer than 2 s")
+        monkeypatch.setattr(
+            store.previews, "render", lambda *_: [Case({}, None, None, stopped, 0.0, (stopped,))]
+        )
+
+        [fault] = store.refused("sale", BIG)
+
+        assert "longer than 2 s" in str(fault)
+
     def test_a_piece_that_breaks_a_template_is_not_and_the_template_is_named(self, store: Store) -> None:
         store.publish("bill", BILL)
 
@@ -490,7 +510,9 @@ class TestPublishing:
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         numbers = iter(range(100))
-        monkeypatch.setattr(publishing, "_numbers", lambda _connection: {"other": next(numbers)})
+        monkeypatch.setattr(
+            publishing, "published_numbers", lambda _connection: {"other": (next(numbers), False)}
+        )
 
         with pytest.raises(Conflict, match="please try again"):
             store.publish("sale", BIG)

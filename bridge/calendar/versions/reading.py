@@ -27,6 +27,14 @@ def published_versions(connection: Connection) -> dict[str, Version]:
     return {r.name: Version(r.name, r.version, r.source, r.suspended_at is not None) for r in rows}
 
 
+def published_numbers(connection: Connection) -> dict[str, tuple[int, bool]]:
+    """(version, whether it is suspended) by name: what tells whether anything changed, without the texts."""
+    rows = connection.execute(
+        sa.select(_versions.name, _versions.version, _versions.suspended_at).select_from(_published())
+    )
+    return {r.name: (r.version, r.suspended_at is not None) for r in rows}
+
+
 def entries(connection: Connection) -> list[Entry]:
     """Every template and shared piece that is published or begun, by name."""
     columns = (*template_versions.c, _publications.published_at.label("stands_since"))

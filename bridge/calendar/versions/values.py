@@ -21,6 +21,11 @@ class Version:
     source: str
     is_suspended: bool = False
 
+    @property
+    def number(self) -> tuple[int, bool]:
+        """What is another one once anything was published or suspended."""
+        return self.version, self.is_suspended
+
 
 @dataclass(frozen=True)
 class Draft:
