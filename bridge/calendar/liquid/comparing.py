@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 from liquid.template import BoundTemplate
 
 from bridge.calendar.engine import Template, TemplateFault
-from bridge.calendar.liquid.dialect import Aborted, render
+from bridge.calendar.liquid.dialect import Aborted, as_braze, render
 from bridge.calendar.liquid.results import Compared, LiquidFault
 from bridge.calendar.liquid.samples import Sample
 from bridge.calendar.zones import find_zone, parse_time
@@ -32,6 +32,7 @@ _YES_NO = {"true": "yes", "false": "no", "True": "yes", "False": "no"}
 def compare(liquid: BoundTemplate, template: Template, users: list[Sample]) -> list[Compared]:
     """Every user through both engines."""
     now = datetime.now(UTC).replace(microsecond=0)
+    liquid = as_braze(liquid)
     return [_compared(liquid, template, user, now) for user in users]
 
 

@@ -18,10 +18,11 @@ from zoneinfo import ZoneInfo
 from dateutil import parser as dates  # type: ignore[import-untyped]
 from liquid import Environment, RenderContext, Tag, TokenStream
 from liquid.ast import Node
+from liquid.builtin.expressions.logical import GeExpression, GtExpression, LeExpression, LtExpression
 from liquid.builtin.expressions.primitive import Blank
 from liquid.builtin.tags.include_tag import IncludeTag
 from liquid.builtin.tags.render_tag import RenderTag
-from liquid.exceptions import LiquidError, LiquidSyntaxError
+from liquid.exceptions import LiquidError, LiquidSyntaxError, LiquidTypeError
 from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.token import TOKEN_EXPRESSION, TOKEN_TAG, Token
@@ -45,10 +46,7 @@ def parse(text: str, box: str = "body") -> BoundTemplate:
     """Braze's text as a template of python-liquid. Errors: LiquidFault with the line."""
     plain = plain_liquid(text)
     try:
-        template = _ENVIRONMENT.from_string(plain)
-        for node in template.nodes:
-            _with_blank(node)
-        return template
+        return _ENVIRONMENT.from_string(plain)
     except LiquidError as error:
         place = error.context()
         raise LiquidFault(_words(error, plain), place[0] if place else None, box) from error
@@ -119,16 +117,46 @@ class _Blank(Blank):
     __hash__ = None  # type: ignore[assignment]
 
 
-def _with_blank(found: Any) -> None:
-    """Put Braze's `blank` into a tree, in the place of python-liquid's."""
+class _Order(Expression):
+    """A comparison as Braze has it: what has no order is not in order, as `nil > 5`."""
+
+    __slots__ = ("compared",)
+
+    def __init__(self, compared: Expression) -> None:
+        super().__init__(compared.token)
+        self.compared = compared
+
+    def evaluate(self, context: RenderContext) -> object:
+        try:
+            return self.compared.evaluate(context)
+        except LiquidTypeError:
+            return False
+
+    def children(self) -> list[Expression]:
+        return [self.compared]
+
+
+def as_braze(template: BoundTemplate) -> BoundTemplate:
+    """The template with what Braze's Liquid has otherwise than python-liquid, for rendering."""
+    for node in template.nodes:
+        _change(node)
+    return template
+
+
+def _change(found: Any) -> None:
     for kind in type(found).__mro__:
         for slot in getattr(kind, "__slots__", ()):
             value = getattr(found, slot, None)
-            if type(value) is Blank:
-                setattr(found, slot, _Blank(value.token))
             for one in value if isinstance(value, list) else (value,):
                 if isinstance(one, (Node, Expression)) or type(one).__name__ in _HOLDERS:
-                    _with_blank(one)
+                    _change(one)
+            if type(value) is Blank:
+                setattr(found, slot, _Blank(value.token))
+            elif isinstance(value, _ORDERS):
+                setattr(found, slot, _Order(value))
+
+
+_ORDERS = (LtExpression, GtExpression, LeExpression, GeExpression)
 
 
 _HOLDERS = ("Filter", "PositionalArgument", "KeywordArgument")
@@ -255,6 +283,27 @@ def _with_delimiter(value: object) -> str:
     return f"{int(whole):,}{point}{rest}" if whole.lstrip("-").isdigit() else _text(value)
 
 
+def _first_words(value: object, count: object = 15, end: object = "...") -> str:
+    """As Liquid's truncatewords: the end is put only where something was cut off."""
+    text, most = _text(value), max(int(str(count)), 1)
+    words = text.split()
+    return text if len(words) <= most else " ".join(words[:most]) + _text(end)
+
+
+_OF_NOTHING = (
+    "slice",
+    "join",
+    "uniq",
+    "sort",
+    "sort_natural",
+    "reverse",
+    "compact",
+    "map",
+    "where",
+    "concat",
+)
+
+
 def _without_none(run: Callable[..., object]) -> Callable[..., object]:
     @wraps(run)
     def bounded(value: object, *given: Any, **named: Any) -> object:
@@ -280,6 +329,7 @@ _FILTERS: dict[str, Callable[..., object]] = {
     "time_zone": _in_zone,
     "date": _date,
     "number_with_delimiter": _with_delimiter,
+    "truncatewords": _first_words,
 }
 
 
@@ -296,7 +346,7 @@ def _environment() -> _Environment:
         made.add_tag(tag)
     for name, run in _FILTERS.items():
         made.add_filter(name, run)
-    for name in ("slice", "join"):  # python-liquid writes None there, and Braze nothing
+    for name in _OF_NOTHING:  # python-liquid writes None there, and Braze nothing
         made.add_filter(name, _without_none(made.filters[name]))
     return made
 
