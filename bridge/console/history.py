@@ -120,7 +120,10 @@ def by(past: Past) -> str:
 
 
 def published_by(past: Past) -> str:
-    return past.published_by or ("at a start, from a file" if past.origin == "file" else by(past))
+    """In a sentence that begins with "published"."""
+    if not past.published_by and past.origin == "file":
+        return "from a file, at a start"
+    return f"by {past.published_by or by(past)}"
 
 
 def _page(parts: Parts, name: str, *, refusal: NotPublished | None = None, version: int | None = None) -> str:

@@ -59,10 +59,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Checked:
-    """`more`: renderings that differ and are not shown. `refuses`: it must not be published so."""
+    """`seen`: each change once; `same`: the words of renderings that show no other. `more`: how many that do are
+    not shown. `refuses`: it must not be published so.
+    """
 
     findings: list[Finding]
     seen: list[Seen]
+    same: list[str] = field(default_factory=list)
     more: int = 0
     left_out: Sequence[str] = field(default=())
 
@@ -139,7 +142,28 @@ def checked(parts: Parts, change: Change, payloads: Mapping[str, Sequence[Payloa
         if name in change.published:
             seen += _seen(parts, name, change, cases, now)
     found.sort(key=lambda one: one.level)
-    return Checked(found, seen[:MOST_SEEN], max(0, len(seen) - MOST_SEEN), change.left_out)
+    shown, same = _each_once(seen)
+    return Checked(found, shown[:MOST_SEEN], same, max(0, len(shown) - MOST_SEEN), change.left_out)
+
+
+def _each_once(seen: Sequence[Seen]) -> tuple[list[Seen], list[str]]:
+    """Those that show a change that none before them does, and the words of the others."""
+    shown: list[Seen] = []
+    same: list[str] = []
+    known: set[tuple[str, ...]] = set()
+    for one in seen:
+        changes = {_words_changed(one.template, *its) for its in one.differences}
+        if changes <= known:
+            same.append(one.words)
+        else:
+            shown.append(one)
+        known |= changes
+    return shown, same
+
+
+def _words_changed(template: str, label: str, old: Marks, new: Marks) -> tuple[str, ...]:
+    changed = [[text for text, is_changed in marks if is_changed] for marks in (old, new)]
+    return (template, label, *changed[0], "", *changed[1])
 
 
 def refusals(parts: Parts, change: Change) -> list[Finding]:
