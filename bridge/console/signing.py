@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import threading
 from collections.abc import Sequence
 
 import structlog
@@ -20,6 +21,7 @@ from bridge.web.parts import Parts
 from bridge.web.server import aside
 
 MOST_PASSWORD = 256  # characters, so that nobody has a megabyte hashed
+MOST_AT_ONCE = 2  # passwords of one process, as each takes 32 MB while it is looked at
 
 log = structlog.get_logger()
 
@@ -70,11 +72,13 @@ class Passwords:
     def __init__(self, users: Sequence[ConsoleUser]) -> None:
         self._users = {user.name: user for user in users}
         self._nobodys = ""
+        self._at_once = threading.BoundedSemaphore(MOST_AT_ONCE)
 
     def user(self, name: str, password: str) -> ConsoleUser | None:
         user = self._users.get(name)
         stored = user.password_hash.reveal() if user else self._nobodys_hash()
-        fits = aside(check_password_hash, stored, password[:MOST_PASSWORD])
+        with self._at_once:
+            fits = aside(check_password_hash, stored, password[:MOST_PASSWORD])
         return user if fits and len(password) <= MOST_PASSWORD else None
 
     def _nobodys_hash(self) -> str:

@@ -130,7 +130,6 @@ class OpenIdProvider:
         """Connections and a deadline for one step; whatever goes wrong in it is an UpstreamTrouble."""
         with OAuth2Session(self._client_id, code_challenge_method="S256", trust_env=False) as session:
             session.headers["User-Agent"] = USER_AGENT
-            session.max_redirects = 0
             for scheme in ("http://", "https://"):
                 session.mount(scheme, BoundedAdapter(1))
             try:
