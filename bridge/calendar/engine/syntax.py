@@ -105,7 +105,9 @@ _SAID = (
     (r", expected '(\)|\]|\})'", 'a closing "{}" is missing'),
     (r"unexpected '\}'", 'the tag is closed by one bracket alone: write "}}" or "%}"'),
     (r"unexpected char (?:'|\")(.)(?:'|\")", '"{}" does not fit here'),
-    (r"^unexpected '([^ '])'", '"{}" does not fit here'),
+    (r"^unexpected '([^ ']+)'", '"{}" does not fit here'),
+    (r"^unexpected char", "a character here means nothing in a tag"),
+    (r"^tag name expected", "a tag begins with a word, such as {% if … %} or {% set … %}"),
     (
         r"(?:got|unexpected) '(?:end of|begin of)|expected an expression",
         "something is missing before the end of this tag",
@@ -114,7 +116,11 @@ _SAID = (
         r"end of (?:print statement|statement block)', got '([^']+)'",
         '"{}" does not fit here: is a quote, a | or a ~ missing before it?',
     ),
-    (r"name', got '(\|)'", '"{}" does not fit here'),
+    (
+        r"token '[,)\]}:]', got '([^']+)'",
+        '"{}" does not fit here: is a comma, a quote or a bracket missing before it?',
+    ),
+    (r"got '([^']+)'", '"{}" does not fit here'),
     (r"needs to be closed is '(\w+)'", "{{% end{} %}} is missing"),
     (r"Missing end of comment", 'a comment is opened by "{#" and not closed by "#}"'),
     (r"Missing end of raw", "{% endraw %} is missing"),
