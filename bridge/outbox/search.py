@@ -152,7 +152,7 @@ def _bounds(connection: Connection, wanted: Filter) -> _Bounds:
 def _first_since(connection: Connection, at: datetime) -> int:
     """The first `seq` that was accepted at this time or later, by halving; one too many if there is none."""
     ends = connection.execute(sa.select(_lowest.label("low"), _highest.label("high"))).one()
-    low, high = ends.low or 0, (ends.high or 0) + 1
+    low, high = ends.low or 1, (ends.high or 0) + 1
     while low < high:
         middle = (low + high) // 2
         found = connection.execute(_NEXT, {"middle": middle}).one()

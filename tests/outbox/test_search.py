@@ -113,3 +113,10 @@ def test_a_list_takes_what_a_slower_transaction_stored_later(outbox: Outbox) -> 
 
 def test_an_event_id_of_nothing_but_underscores_is_no_trouble(stored: Outbox) -> None:
     assert found(stored, Filter(event_id="_" * 700)) == ([], None)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_nothing_is_found_where_nothing_was_ever_accepted(outbox: Outbox, name: str) -> None:
+    wanted, _ = FILTERS[name]
+
+    assert found(outbox, wanted)[0] == []
