@@ -64,19 +64,19 @@ def register(console: Blueprint, parts: Parts) -> None:
     def cancelled() -> ResponseReturnValue:
         return _begin(parts, Kind.CANCEL)
 
-    @console.get("/jobs")
+    @console.get("/messages/jobs")
     @needs("viewer")
     def jobs_page() -> ResponseReturnValue:
         with parts.database.browse() as connection:
             return render_template("jobs.html", jobs=jobs.listed(connection))
 
-    @console.get("/jobs/<job_id>")
+    @console.get("/messages/jobs/<job_id>")
     @needs("viewer")
     def job(job_id: str) -> ResponseReturnValue:
         page = "_job.html" if "HX-Request" in request.headers else "job.html"
         return render_template(page, job=_job(parts, job_id))
 
-    @console.post("/jobs/<job_id>/stop")
+    @console.post("/messages/jobs/<job_id>/stop")
     @needs("publisher")
     def job_stopped(job_id: str) -> ResponseReturnValue:
         if stop_job(parts, job_id, by=person().name, request_id=g.request_id):

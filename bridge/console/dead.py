@@ -25,10 +25,14 @@ MOST_GROUPS = 50
 
 @dataclass(frozen=True)
 class Card:
-    """A group with its words. `newest`: its last message; `first_at`: when the first of those looked at came."""
+    """A group with its words, and those of its newest message.
+
+    `newest`: that message; `first_at`: when the first of those looked at came.
+    """
 
     its: Failures
     words: str
+    last_words: str
     to_do: str
     spot: Spot | None
     query: dict[str, str]
@@ -65,10 +69,10 @@ def register(console: Blueprint, parts: Parts) -> None:
 
 
 def _card(its: Failures, newest: dict[str, Any], first_at: Any) -> Card:
-    reason = its.cause if its.cause != its.example else its.example
     return Card(
         its,
-        in_words(reason, its.destination, is_refused=its.is_refused),
+        in_words(its.cause, its.destination, is_refused=its.is_refused),
+        in_words(its.example, its.destination, is_refused=its.is_refused),
         what_to_do(its.example, its.destination, is_refused=its.is_refused),
         spot(its.example) if its.is_refused else None,
         query_of(its.state, its.destination, its.template, its.cause),

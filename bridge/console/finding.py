@@ -81,6 +81,6 @@ def person_url(user_id: str, **query: Any) -> str:
 
 
 def template_url(name: str, version: int | None = None) -> str:
-    """Where a template is written, or what one of its versions was."""
-    path = f"{url_for('console.home').removesuffix('/go')}/templates/{quote(name, safe='')}"
+    """Where a template is written, or what one of its versions was; "": all templates."""
+    path = f"{url_for('console.home').removesuffix('/go')}/templates/{quote(name, safe='')}".rstrip("/")
     return path if version is None else f"{path}/versions/{version}"

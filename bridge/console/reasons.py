@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -62,6 +63,7 @@ _TO_DO = (
     ("the bridge failed", "This is the bridge's own fault: tell whoever runs it. Then send again."),
 )
 
+_TOLD = ("message", "detail", "error_description", "error", "title")
 _IN_TEMPLATE = re.compile(r"([A-Za-z0-9_.-]+)\.jinja(?:, line ([0-9]+))?")
 _PREFIX = re.compile(
     r"\A[a-z_ ]+: (?:variables\.)?[A-Za-z0-9_.\[\]]+: (?:[A-Za-z0-9_.-]+\.jinja(?:, line [0-9]+)?: )?",
@@ -70,7 +72,11 @@ _PREFIX = re.compile(
 _PHRASES = (
     (re.compile(r'\Athe block "([^"]*)" printed nothing'), r"\1 is empty"),
     (re.compile(r'\A"([^"]*)" is required and was not sent'), r"\1 was not sent, and the template needs it"),
+    (re.compile(r'\A"([^"]*)" is required and is blank'), r"\1 is blank, and the template needs it"),
+    (re.compile(r"; there are [^;]*\Z"), ""),
+    (re.compile(r", such as …\Z"), ""),
     (re.compile(r"\Atried for ([^:]*(?::[0-9…]+)*): "), r"given up after \1: "),
+    (re.compile(r"\ABRAZE_SYNC is off\Z"), "the bridge is set to tell Braze nothing (BRAZE_SYNC is off)"),
     (re.compile(r"\Atoo late\Z"), "too late: its time was up before it could leave"),
 )
 
@@ -99,6 +105,16 @@ def what_to_do(reason: str, destination: str, *, is_refused: bool) -> str:
         if reason.startswith(begin):
             return words.format(upstream=upstream(destination))
     return _MEND if is_refused else "Mend what it says, then send again."
+
+
+def said(answer: str) -> str:
+    """An upstream's answer in its own words, without the JSON around them."""
+    try:
+        told = json.loads(answer)
+    except ValueError:
+        return answer
+    words = [told.get(name) for name in _TOLD] if isinstance(told, dict) else []
+    return next((one for one in words if isinstance(one, str) and one.strip()), answer)
 
 
 def spot(reason: str) -> Spot | None:

@@ -57,8 +57,8 @@ def when(given: str | None) -> datetime | None:
 
 def chapters(message: Mapping[str, Any], arrival: Arrival) -> list[Chapter]:
     """In the order in which they happened."""
-    by = f"by the key {arrival.inbound_key}" if arrival.inbound_key else "from the bridge itself"
-    told = f"Received {by}, to {action_words(message['action'])}."
+    by = f"With the key “{arrival.inbound_key}”" if arrival.inbound_key else "From the bridge itself"
+    told = f"{by}, to {action_words(message['action'])}."
     found = [Chapter("Received", when(message["received_at"]), told)]
     if message["is_test"]:
         found.append(
@@ -212,8 +212,10 @@ def _ended(message: Mapping[str, Any]) -> Chapter | None:
 
 
 def template_at_fault(message: Mapping[str, Any]) -> tuple[str, int | None] | None:
-    """The template, or the piece, in which the fault is, and the line."""
+    """The template, or the piece, in which the fault is, and the line. A blank one: it is that there is none."""
     if not is_refused(message):
         return None
+    if (message["reason"] or "").startswith("unknown template"):
+        return "", None
     found = spot(message["reason"] or "")
     return (found.template, found.line) if found else (message["template"], None)

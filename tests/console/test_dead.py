@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from servers import SandboxUnderTest
 from web.running import literal, sale
 
-from bridge.console.reasons import in_words, spot, what_to_do
+from bridge.console.reasons import in_words, said, spot, what_to_do
 from bridge.outbox import causes
 
 __all__ = ["console", "rokt"]
@@ -139,7 +139,7 @@ def test_a_cause_leads_to_the_list_of_its_messages(console: Console, signed_in: 
         ),
         (
             'unknown template: template: there is no published template "nope"; there are a, b',
-            'there is no published template "nope"; there are a, b',
+            'there is no published template "nope"',
         ),
         ("wrong event: end: 10:00 is before the start, 11:00", "10:00 is before the start, 11:00"),
         ("", "no reason is known"),
@@ -160,6 +160,20 @@ def test_what_a_template_refused_is_told_without_what_only_machines_need(reason:
 )
 def test_what_an_upstream_refused_is_told_with_its_name(reason: str, destination: str, words: str) -> None:
     assert in_words(reason, destination) == words
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ('{"message": "closed"}', "closed"),
+        ('{"error": {"code": 7}}', '{"error": {"code": 7}}'),
+        ('["a"]', '["a"]'),
+        ("<html>", "<html>"),
+        ("", ""),
+    ],
+)
+def test_an_answer_is_told_in_its_own_words(answer: str, words: str) -> None:
+    assert said(answer) == words
 
 
 def test_the_place_of_a_fault_is_read_from_its_reason() -> None:

@@ -149,7 +149,7 @@ class TestStory:
         answer = console.visitor("viewer").get(f"/console/messages/{one}")
 
         told, page = text(answer), answer.get_data(as_text=True)
-        assert "Received by the key all, to put an event into the calendar." in told
+        assert "With the key “all”, to put an event into the calendar." in told
         assert "With version 1 of plain" in told
         assert 'href="/console/templates/plain/versions/1"' in page
         assert "Attempt 1: Rokt took it" in told
@@ -412,7 +412,7 @@ class TestSendingAgain:
             visitor.post("/console/messages/again", id=found, sure="1"),
             visitor.post("/console/messages/again", state="dead", sure="1"),
             visitor.post("/console/messages/cancel", user_id="ada", sure="1"),
-            visitor.post("/console/jobs/x/stop"),
+            visitor.post("/console/messages/jobs/x/stop"),
             visitor.get("/console/messages/again", state="dead"),
         ]
 
