@@ -113,6 +113,16 @@ class Expressions:
     def _guarded(self, value: Expression) -> Guards:
         return frozenset({self.names.variable(value).name}) if isinstance(value, Known) else frozenset()
 
+    def is_told_in_utc(self, value: Expression) -> bool:
+        """Whether Liquid tells a moment on UTC's clock: it does so unless it is asked for another."""
+        while isinstance(value, Filtered):
+            if value.name == "time_zone":
+                return False
+            value = value.base
+        if isinstance(value, Known):
+            return self.names.variable(value).is_instant
+        return isinstance(value, Literal) and value.value in ("now", "today")
+
     def _known(self, known: Known, guards: Guards) -> Code:
         variable = self.names.variable(known)
         if variable.is_list:
@@ -169,8 +179,6 @@ class Expressions:
                 return Code(variable.name, variable.type)
         if value.name in _TIMES and isinstance(value.base, Literal) and value.base.value in ("now", "today"):
             base = Code("now", "time")
-            if value.name == "date" and value.args != (Literal("%s"),):
-                base = Code('now | in_zone("UTC")', "time")  # as Liquid tells it, unless asked for another
         else:
             base = self.value(value.base, guards)
         args = [self.value(arg, guards) for arg in value.args]
@@ -222,19 +230,27 @@ class Expressions:
         return f"{code.tight} is {'not ' if operator == '!=' else ''}{word}"
 
     def _blank(self, value: Expression, guards: Guards, *, is_blank: bool) -> str:
-        code = self.value(value, guards)
+        code = self._asked(value, guards)
         if code.kind == "number" or (code.kind == "yes/no" and is_blank):
             return f"{code.tight} is {'' if is_blank else 'not '}blank"
         return f"not {code.tight}" if is_blank else code.text
 
+    def _asked(self, value: Expression, guards: Guards) -> Code:
+        """What is asked whether it is there: a list before it is split."""
+        if isinstance(value, Known) and self.names.variable(value).is_list:
+            return Code(self.names.variable(value).name)
+        return self.value(value, guards)
+
     def _not(self, operand: Expression, guards: Guards) -> str:
         if isinstance(operand, IsBlank):
-            code = self.value(operand.operand, guards)
+            code = self._asked(operand.operand, guards)
             if code.kind in ("number", "yes/no"):
                 return f"{code.tight} is not blank"
             return code.text
+        if isinstance(operand, Not):
+            return self.condition(operand.operand, guards)
         if isinstance(operand, (Known, Local)):
-            code = self.value(operand, guards)
+            code = self._asked(operand, guards)
             return f"{code.tight} is blank" if code.kind == "number" else f"not {code.tight}"
         if isinstance(operand, Both) and operand.operator in ("==", "!="):
             opposite = "!=" if operand.operator == "==" else "=="
@@ -351,6 +367,8 @@ def _date(writer: Expressions, base: Code, args: list[Code], value: Filtered) ->
         return base
     if value.args[0] == Literal("%s"):
         return base if base.kind == "seconds" else Code(_timed(base), "seconds", asks_for=base.asks_for)
+    if base.kind in ("time", "seconds") and writer.is_told_in_utc(value.base):
+        base = _with(base, 'in_zone("UTC")', "time")
     return _with(base, f"date({args[0].text})", "text")
 
 

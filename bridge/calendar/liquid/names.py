@@ -54,6 +54,7 @@ LIST_FILTERS = (
     "map",
     "where",
     "compact",
+    "reverse",
     "concat",
     "sum",
 )

@@ -159,6 +159,14 @@ def test_values_of_braze_become_variables_with_type_default_and_where_they_come_
             "{% for x in custom_attribute.${l} limit: 2 %}{{x}}{% unless forloop.last %},{% endunless %}{% endfor %}",
             '{% for x in (l | split(","))[:2] %}{{ x }}{% if not loop.last %},{% endif %}{% endfor %}',
         ),
+        (
+            "{{event_properties.${at} | time_zone: 'Asia/Tokyo' | date: '%H'}}{{event_properties.${at} | date: '%H'}}",
+            '{{ at | in_zone("UTC") | date("%H") if at }}',
+        ),
+        (
+            "{% unless custom_attribute.${l} != blank %}{{custom_attribute.${l}.last}}{% endunless %}",
+            "{% if not l %}",
+        ),
         ("{% comment %}for later{% endcomment %}x", "{# for later #}x"),
         ("{{custom_attribute.${a} | default: custom_attribute.${b}}}", "{{ a | default(b) }}"),
         ("a {{ '{#' }} b", 'a {{ "{#" }} b'),
