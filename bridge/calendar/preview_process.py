@@ -70,6 +70,7 @@ def shape(name: str, sources: dict[str, str]) -> dict[str, Any]:
         **_shape(template.purpose, template.variables, sorted(template.pieces)),
         "key": sorted(template.key),
         "hints": [_told(hint) for hint in template.hints()],
+        "places": {block: list(place) for block, place in template.places.items()},
     }
 
 
@@ -167,6 +168,7 @@ def _shape(purpose: str, variables: Sequence[Any], pieces: Sequence[str]) -> dic
         "fault": None,
         "key": [],
         "hints": [],
+        "places": {},
     }
 
 

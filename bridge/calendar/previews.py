@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -86,6 +86,7 @@ class Shape:
 
     `variables`: name, type, required, default, choices, example, note, is_declared, template, line. `key`: the
     variables on which the event_id depends. `hints`: names that are used and not declared.
+    `places`: (file, line) of each block.
     """
 
     purpose: str
@@ -94,6 +95,7 @@ class Shape:
     fault: Fault | None
     key: tuple[str, ...] = ()
     hints: tuple[Fault, ...] = ()
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 def _at_once(call: Callable[..., Any], *given: Any) -> Any:
@@ -115,14 +117,7 @@ class Previews:
         answer = self._ask(name, sources, SECONDS, do="shape")
         if isinstance(answer, Fault):
             return Shape("", [], [], answer)
-        return Shape(
-            answer["purpose"],
-            answer["variables"],
-            answer["pieces"],
-            _fault(answer["fault"], sources),
-            tuple(answer["key"]),
-            tuple(hint for told in answer["hints"] if (hint := _fault(told, sources))),
-        )
+        return read_shape(answer, sources)
 
     def render(
         self, name: str, sources: Mapping[str, str], cases: Sequence[Mapping[str, Any]], now: datetime
@@ -260,6 +255,19 @@ class _Child:
             if part.endswith(b"\n"):
                 break
         return b"".join(parts)
+
+
+def read_shape(told: Mapping[str, Any], sources: Mapping[str, str]) -> Shape:
+    """What `preview_process.shape` tells."""
+    return Shape(
+        told["purpose"],
+        told["variables"],
+        told["pieces"],
+        _fault(told["fault"], sources),
+        tuple(told["key"]),
+        tuple(hint for one in told["hints"] if (hint := _fault(one, sources))),
+        {block: (template, line) for block, (template, line) in told["places"].items()},
+    )
 
 
 def _needed(name: str, sources: Mapping[str, str]) -> dict[str, str]:

@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from bridge.calendar.columns import field_at
-from bridge.calendar.engine import Template, TemplateFault, check_piece, compile_template
+from bridge.calendar import preview_process
 from bridge.calendar.engine.declarations import Variable
 from bridge.calendar.engine.values import is_blank
-from bridge.calendar.previews import Case, Fault
+from bridge.calendar.previews import Case, Fault, Shape, read_shape
 from bridge.calendar.zones import find_zone
 
 NIGHT_BEGINS, NIGHT_ENDS = 22, 7  # o'clock, where the event is
@@ -44,30 +43,44 @@ def proof(
     cases: Sequence[Case],
     payloads: Sequence[Mapping[str, Any]],
     now: datetime,
+    shape: Shape | None = None,
 ) -> list[Finding]:
-    """What is wrong with a template, the worst first, each thing once. It takes some ten milliseconds: call it aside.
+    """What is wrong with a template, the worst first, each thing once.
 
-    `cases`: its renderings, the examples first, as Previews.branches gives them: so a child process has compiled
-    these sources before. `payloads`: variables that were really sent, the newest ones. Of a shared piece only what
-    can be said without an event.
+    `cases`: its renderings, the examples first, as Previews.branches gives them. `payloads`: variables that were
+    really sent, the newest ones. `shape`: what Previews.shape says of these sources; without it they are compiled
+    here, which takes some ten milliseconds: then call it aside. Of a shared piece only what can be said without an
+    event.
     """
-    try:
-        if name.startswith("_"):
-            check_piece(name, sources)
-            return []
-        if (
-            cases
-            and cases[0].fault is not None
-            and cases[0].fault.cause in ("preview stopped", "template syntax")
-        ):
-            return [_of_fault(cases[0].fault, "refuse", "")]
-        template = compile_template(name, sources)
-    except TemplateFault as fault:
-        return [Finding("refuse", fault.field, fault.cause, fault.words, fault.line, fault.template)]
+    if (
+        cases
+        and cases[0].fault is not None
+        and cases[0].fault.cause in ("preview stopped", "template syntax")
+    ):
+        return [_of_fault(cases[0].fault, "refuse", "")]
+    shape = shape or read_shape(preview_process.shape(name, dict(sources)), sources)
+    if shape.fault is not None:
+        return [_of_fault(shape.fault, "refuse", "")]
+    if name.startswith("_"):
+        return []
+    variables = [Variable(**{**one, "choices": tuple(one["choices"])}) for one in shape.variables]
+    template = _Template(name, sources, variables, shape)
     found: dict[tuple[str, str, int | None, str], Finding] = {}
-    for finding in _all(template, sources, cases, payloads, now):
+    for finding in _all(template, cases, payloads, now):
         found.setdefault((finding.code, finding.field, finding.line, _subject(finding)), finding)
     return sorted(found.values(), key=lambda one: one.level)
+
+
+@dataclass(frozen=True)
+class _Template:
+    name: str
+    sources: Mapping[str, str]
+    variables: Sequence[Variable]
+    shape: Shape
+
+    def at(self, field: str, level: Level, code: str, words: str) -> Finding:
+        place, line = self.shape.places.get(field, (self.name, None))
+        return Finding(level, field, code, words, line, place)
 
 
 def width(text: str) -> int:
@@ -85,8 +98,7 @@ def width(text: str) -> int:
 
 
 def _all(
-    template: Template,
-    sources: Mapping[str, str],
+    template: _Template,
     cases: Sequence[Case],
     payloads: Sequence[Mapping[str, Any]],
     now: datetime,
@@ -95,9 +107,7 @@ def _all(
         for fault in case.faults:
             yield _of_fault(fault, "warn" if number else "refuse", case.words)
     yield from _of_key(template, payloads)
-    for hint in template.hints():
-        field = field_at(sources.get(hint.template, ""), hint.line) or hint.field
-        yield Finding("warn", field, hint.cause, hint.words, hint.line, hint.template)
+    yield from (_of_fault(hint, "warn", "") for hint in template.shape.hints)
     yield from _of_payloads(template, payloads)
     times = [variable.name for variable in template.variables if variable.type in ("time", "day")]
     for case in cases:
@@ -106,7 +116,7 @@ def _all(
             is_made_up = bool(case.words) and _differing([case.variables, cases[0].variables], times) > 1
             if not is_made_up:
                 yield from _of_times(template, case, now)
-            yield from _of_texts(template, sources, case)
+            yield from _of_texts(template, case)
 
 
 def _of_fault(fault: Fault, level: Level, words: str) -> Finding:
@@ -114,24 +124,24 @@ def _of_fault(fault: Fault, level: Level, words: str) -> Finding:
     return Finding(level, fault.field, fault.cause, told, fault.line, fault.template)
 
 
-def _of_key(template: Template, payloads: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def _of_key(template: _Template, payloads: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     """The event_id decides whether a request is a new event or a change of one that stands in the calendar."""
-    key = {variable.name: variable for variable in template.variables if variable.name in template.key}
-    if "now" in template.key:
+    key = {variable.name: variable for variable in template.variables if variable.name in template.shape.key}
+    if "now" in template.shape.key:
         words = "the event_id holds the time of the request: a second sending adds a second event, and changes none"
-        yield _at(template, "event_id", "warn", "event_id holds now", words)
+        yield template.at("event_id", "warn", "event_id holds now", words)
     elif not key:
         words = (
             "the event_id is the same for all events of this template, so that a user's next event overwrites "
             "the one before: put the variable into it that tells the events apart, such as sale_{{ sale_id }}"
         )
-        yield _at(template, "event_id", "refuse", "event_id constant", words)
+        yield template.at("event_id", "refuse", "event_id constant", words)
     elif not any(variable.required for variable in key.values()):
         names = _listed(key)
         words = (
             f"where {names} is blank, all events have one event_id and overwrite each other: make it required"
         )
-        yield _at(template, "event_id", "warn", "event_id may be blank", words)
+        yield template.at("event_id", "warn", "event_id may be blank", words)
     if not key or len(payloads) < FEWEST_PAYLOADS:
         return
     moves = [one.name for one in template.variables if one.type in ("time", "day") and one.name not in key]
@@ -141,10 +151,10 @@ def _of_key(template: Template, payloads: Sequence[Mapping[str, Any]]) -> Iterat
             f"in the last {len(payloads)} requests {_listed(key)} was always the same while {moving} differed: "
             "for one user these are all the same event, the later replaces the earlier"
         )
-        yield _at(template, "event_id", "warn", "event_id never differs", words)
+        yield template.at("event_id", "warn", "event_id never differs", words)
 
 
-def _of_payloads(template: Template, payloads: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def _of_payloads(template: _Template, payloads: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     count = len(payloads)
     if count < FEWEST_PAYLOADS:
         return
@@ -176,72 +186,61 @@ def _then(variable: Variable) -> str:
     return "look at the event without it"
 
 
-def _of_times(template: Template, case: Case, now: datetime) -> Iterator[Finding]:
+def _of_times(template: _Template, case: Case, now: datetime) -> Iterator[Finding]:
     event, said = case.event or {}, _said(case)
     for warning in event["warnings"]:
         field, _, words = warning.partition(": ")
-        yield _at(template, field, "warn", "doubled hour", said + words)
+        yield template.at(field, "warn", "doubled hour", said + words)
     start = datetime.fromisoformat(event["start_utc"])
     clock = find_zone(event["zone"]).clock
     if start < now:
         words = f"{said}the start, {_brief(start.astimezone(clock))}, is past"
-        yield _at(template, "start", "warn", "past start", words)
+        yield template.at("start", "warn", "past start", words)
     if event["notify_before"] is not None:
         rings = (start - timedelta(minutes=event["notify_before"])).astimezone(clock)
         if rings.hour >= NIGHT_BEGINS or rings.hour < NIGHT_ENDS:
             before = f"{event['notify_before']} minutes before the start"
             words = f"{said}the reminder rings at night, {_brief(rings)}, {before}"
-            yield _at(template, "notify_before", "warn", "reminder at night", words)
+            yield template.at("notify_before", "warn", "reminder at night", words)
 
 
-def _of_texts(template: Template, sources: Mapping[str, str], case: Case) -> Iterator[Finding]:
+def _of_texts(template: _Template, case: Case) -> Iterator[Finding]:
     event, said = case.event or {}, _said(case)
     if (wide := width(event["title"])) > WIDEST_TITLE:
         words = f"{said}the title is {wide} letters wide, and a locked phone shows about {WIDEST_TITLE}"
-        yield _at(template, "title", "warn", "long title", words)
+        yield template.at("title", "warn", "long title", words)
     for field in ("title", "location", "description"):
-        yield from _of_links(template, sources, field, event[field], said)
+        yield from _of_links(template, field, event[field], said)
 
 
 def _said(case: Case) -> str:
     return f"with {case.words}: " if case.words else ""
 
 
-def _of_links(
-    template: Template, sources: Mapping[str, str], field: str, text: str, said: str
-) -> Iterator[Finding]:
+def _of_links(template: _Template, field: str, text: str, said: str) -> Iterator[Finding]:
     for match in _LINK.finditer(text):
         address = match[0].rstrip(".,;:!?)]}'\"")
         shown = address if len(address) <= _LONGEST_LINK else address[:_LONGEST_LINK] + "…"
         if not address.lower().startswith("https://"):
-            yield _link(
-                template, sources, field, address, "no https", f"{said}{shown} does not begin with https://"
-            )
+            yield _link(template, field, address, "no https", f"{said}{shown} does not begin with https://")
         try:
             names = {name.lower() for name, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)}
         except ValueError:
             names = set()
         if "utm_source" not in names:
             words = f'{said}clicks on {shown} are not counted: write it as {{{{ "https://…" | link(campaign=…) }}}}'
-            yield _link(template, sources, field, address, "no UTM", words)
+            yield _link(template, field, address, "no UTM", words)
 
 
-def _link(
-    template: Template, sources: Mapping[str, str], field: str, address: str, code: str, words: str
-) -> Finding:
+def _link(template: _Template, field: str, address: str, code: str, words: str) -> Finding:
     """With the line where the address is written, if it is."""
-    place, block = template.places.get(field, (template.name, None))
+    place, block = template.shape.places.get(field, (template.name, None))
     host = _HOST.match(address)
-    lines = sources.get(place, "").split("\n")
+    lines = template.sources.get(place, "").split("\n")
     for number, line in enumerate(lines, 1):
         if host and host[0] in line and number >= (block or 1):
             return Finding("warn", field, code, words, number, place)
     return Finding("warn", field, code, words, block, place)
-
-
-def _at(template: Template, field: str, level: Level, code: str, words: str) -> Finding:
-    place, line = template.places.get(field, (template.name, None))
-    return Finding(level, field, code, words, line, place)
 
 
 def _subject(finding: Finding) -> str:

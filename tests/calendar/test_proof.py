@@ -51,7 +51,10 @@ def found(previews: Previews) -> Any:
             f"{{% block {name} %}}{body}{{% endblock %}}\n" for name, body in (BLOCKS | blocks).items()
         )
         sources = {"one": head + written}
-        return proof("one", sources, previews.branches("one", sources, NOW), payloads or [], NOW)
+        cases, given = previews.branches("one", sources, NOW), payloads or []
+        findings = proof("one", sources, cases, given, NOW, previews.shape("one", sources))
+        assert proof("one", sources, cases, given, NOW) == findings
+        return findings
 
     return find
 
