@@ -70,7 +70,7 @@ class Explorer:
                     ):
                         found.cases.append(case)
                         covered |= case.sides
-        self._add_blanks(found)
+        self._add_rest(found)
         found.unseen = [
             (condition, taken)
             for condition in self._watched.conditions
@@ -141,20 +141,20 @@ class Explorer:
             self._known[key] = Seen(dict(values), result, self._watched.seen)
         return self._known[key]
 
-    def _add_blanks(self, found: Explored) -> None:
-        """Braze sends what it does not know as a blank: how does the event look then?"""
+    def _add_rest(self, found: Explored) -> None:
+        """Each choice, yes and no, and a blank as Braze sends what it does not know: what still looks different."""
         for name, variable in self._variables.items():
-            if variable.required or time.process_time() > self._ends or len(found.cases) >= MOST_CASES:
-                continue
-            for value in variable.choices or _FLIPS.get(variable.type, ("",)):
+            blank = () if variable.required else ("",)
+            for value in variable.choices or _FLIPS.get(variable.type, blank):
+                if time.process_time() > self._ends or len(found.cases) >= MOST_CASES:
+                    return
                 seen = self._try({**self._examples, name: value})
-                shown = [
-                    (case.result["fields"], case.result["skip"], case.result["faults"])
-                    for case in found.cases
-                ]
-                looks = (seen.result["fields"], seen.result["skip"], seen.result["faults"])
-                if looks not in shown and len(found.cases) < MOST_CASES:
+                if _looks(seen) not in [_looks(case) for case in found.cases]:
                     found.cases.append(seen)
+
+
+def _looks(seen: Seen) -> tuple[Any, ...]:
+    return tuple(seen.result[part] for part in ("fields", "skip", "faults"))
 
 
 def _values(

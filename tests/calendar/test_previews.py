@@ -381,6 +381,17 @@ def test_a_case_says_what_is_different(previews: Previews) -> None:
     assert cases[words.index("discount = 4")].skip == "discount under 5 %"
 
 
+def test_each_choice_is_shown_though_no_condition_asks_for_it(previews: Previews) -> None:
+    text = source(
+        "size required, one of small, large e.g. small\nvip required, yes/no e.g. no",
+        title="{{ size }} {{ vip }}",
+    )
+
+    cases = previews.branches("one", {"one": text}, NOW)
+
+    assert [case.words for case in cases] == ["", "size = large", "vip = yes"]
+
+
 def test_what_cannot_be_seen_is_named(previews: Previews) -> None:
     text = source("n required, number e.g. 1", title="A{% if n > 5 and n < 3 %}never{% endif %}")
 
