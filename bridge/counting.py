@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.database import Database, clock
 from bridge.ledger.coming import Look
@@ -26,11 +26,11 @@ class _Task:
 
     piece: Callable[[Database], bool]
     every: float = EVERY
-    due_at: float = field(default_factory=time.monotonic)
+    due_at: float = float("-inf")
     began_at: float | None = None
 
     def do(self, database: Database) -> None:
-        began = self.began_at = self.began_at or time.monotonic()
+        began = self.began_at = time.monotonic() if self.began_at is None else self.began_at
         is_done = self.piece(database)
         now = time.monotonic()
         if is_done:

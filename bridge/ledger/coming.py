@@ -20,7 +20,7 @@ from bridge.ledger.coming_tables import coming, coming_counts
 from bridge.ledger.tables import calendar_events
 from bridge.rows import insert, upsert
 
-MOST = 1_000  # events of one piece
+MOST = 4_000  # events of one piece
 HORIZON = timedelta(days=400)
 MOST_OF_TEMPLATE = 500  # days and event ids; with more it has one event a day
 MOST_ROWS = 5_000
@@ -229,7 +229,8 @@ def _piece(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     fields = [_field(content, name).label(name) for name in ("start", "end", "title")]
     columns = (_table.rokt_event_id, _table.user_id, _table.template, _table.version)
     # A limit that is never reached: without one each mention of a field would read the row's text anew.
-    row = sa.select(*columns, *fields).where(*_BEHIND, *conditions).limit(_EVERYTHING).subquery().c
+    in_order = sa.select(*columns, *fields).where(*_BEHIND, *conditions).order_by(_table.rokt_event_id)
+    row = in_order.limit(_EVERYTHING).subquery().c
     its_user = sa.literal_column("'_'", sa.Text) + row.user_id
     own_length = sa.func.length(row.rokt_event_id) - sa.func.length(its_user)
     own = sa.func.substr(row.rokt_event_id, 1, own_length)
@@ -254,7 +255,7 @@ def _piece(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 _table = calendar_events.c
 _BEHIND = (_table.account_code == sa.bindparam("account"), _table.rokt_event_id > sa.bindparam("after"))
-_FIRST_ACCOUNT = sa.select(sa.func.min(_table.account_code))
+_FIRST_ACCOUNT = sa.select(_table.account_code).order_by(_table.account_code).limit(1)
 _NEXT_ACCOUNT = _FIRST_ACCOUNT.where(_table.account_code > sa.bindparam("account"))
 _LAST_OF_PIECE = (
     sa.select(_table.rokt_event_id)

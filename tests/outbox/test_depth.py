@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -26,12 +27,16 @@ from bridge.outbox import (
     pieces,
     reading,
     retention,
+    samples,
     search,
     selection,
     settle,
+    tally,
     upkeep,
 )
+from bridge.outbox import depth as depth_module
 from bridge.outbox.claim import Due
+from bridge.outbox.depth import Depth
 from bridge.outbox.jobs import Kind
 from bridge.outbox.merging import with_their_lines
 from bridge.outbox.reading import Filter
@@ -151,6 +156,28 @@ def piece(kind: Kind, **wanted: Any) -> Step:
     return step
 
 
+def counted(*, after: int = 0, since: timedelta = timedelta(0)) -> Step:
+    """Some of what came and ended since then."""
+
+    def step(connection: Connection) -> None:
+        row = SimpleNamespace(accepted_upto=after, settled_upto=NOON - DAY + since)
+        with patch.object(tally, "MOST", 5):
+            piece = tally.read_piece(connection, row, NOON + DAY)
+        assert bool(piece.minutes) == (not since)
+
+    return step
+
+
+def measured(connection: Connection) -> None:
+    with patch.object(depth_module, "MOST", 8):
+        assert not Depth().piece(connection, NOON + DAY)
+
+
+def waiting_now(connection: Connection) -> None:
+    with patch.object(samples, "MOST_LIVE", 8):
+        assert samples.waiting_by_destination(connection)[DESTINATION].is_cut
+
+
 STEPS: dict[str, Step] = {
     "accepting": accepted,
     "claiming": claimed,
@@ -188,6 +215,10 @@ STEPS: dict[str, Step] = {
     "an event": lists(event_id="sale"),
     "an event by Rokt's id": lists(event_id="sale_u-7"),
     "a state of an event": lists(event_id="sale", state=State.DEAD),
+    "counting what came and ended": counted(),
+    "counting where nothing came or ended": counted(after=10**9, since=2 * DAY),
+    "counting what waits": measured,
+    "what waits, for a page": waiting_now,
     "what was uncertain": lists(was_uncertain=True),
     "a state of what was uncertain": lists(was_uncertain=True, state=State.DELIVERED),
     "what was not": lists(was_uncertain=False),

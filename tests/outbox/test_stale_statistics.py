@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
@@ -14,10 +16,12 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import Database
 from bridge.message import Delivered
-from bridge.outbox import claim, settle
+from bridge.outbox import claim, settle, tally
+from bridge.outbox import depth as depth_module
+from bridge.outbox.depth import Depth
 from bridge.outbox.merging import with_their_lines
 from bridge.outbox.settle import Result
-from bridge.outbox.tables import waiting
+from bridge.outbox.tables import messages, waiting
 
 WAITING = 2_000
 TAKEN = 32
@@ -87,5 +91,30 @@ def test_a_settle_reads_no_more_than_it_settles(outbox: Outbox) -> None:
         settled = settle.settle(connection, [Result(call, Delivered(202)) for call in calls], NOON, DAY)
 
     assert len(settled.final) == TAKEN
+    assert counts["waiting"] >= TAKEN
+    assert max(counts.values()) <= MOST, counts
+
+
+def test_a_count_reads_no_more_than_came_and_ended(outbox: Outbox) -> None:
+    with outbox.database.write() as connection:
+        last = connection.scalar(sa.select(sa.func.max(messages.c.seq))) - TAKEN
+        calls = claim.claim(connection, "w-1", DESTINATION, TAKEN, NOON)
+        settle.settle(connection, [Result(call, Delivered(202)) for call in calls], NOON + DAY, DAY)
+    with outbox.database.write() as connection, fetched(connection) as counts:
+        claim.go_by_index(connection)  # as where people's reads are made
+        row = SimpleNamespace(accepted_upto=last, settled_upto=NOON + DAY / 2)
+        piece = tally.read_piece(connection, row, NOON + 2 * DAY)
+
+    assert sum(its["accepted"] for its in piece.minutes.values()) == 2 * TAKEN  # of the minute, and in all
+    assert sum(its["delivered"] for its in piece.minutes.values()) == 2 * TAKEN
+    assert max(counts.values()) <= MOST, counts
+
+
+def test_a_piece_of_what_waits_reads_no_more_than_it_counts(outbox: Outbox) -> None:
+    with outbox.database.write() as connection, fetched(connection) as counts:
+        claim.go_by_index(connection)
+        with patch.object(depth_module, "MOST", TAKEN):
+            assert not Depth().piece(connection, NOON)
+
     assert counts["waiting"] >= TAKEN
     assert max(counts.values()) <= MOST, counts
