@@ -34,6 +34,7 @@ from bridge.web import (
     messages,
     offers,
     problems,
+    recalls,
     rokt_webhooks,
     subscriber_lists,
     subscribers,
@@ -118,6 +119,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         destinations.read_blueprint(parts),
         destinations.operate_blueprint(parts),
         offers.blueprint(parts),
+        recalls.blueprint(parts),
         templates.read_blueprint(parts),
         templates.write_blueprint(parts),
     ):

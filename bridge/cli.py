@@ -179,6 +179,7 @@ def _worker(_given: argparse.Namespace) -> int:
     from bridge.job_runner import JobRunner
     from bridge.ledger.subscribers import SubscriberLedger
     from bridge.outbox.enqueue import Inbox
+    from bridge.recall import Recall
     from bridge.rendering import Renderer
     from bridge.worker import Worker
 
@@ -204,7 +205,7 @@ def _worker(_given: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     renderer = Renderer(database, Templates(database), settings.test_subscriptions)
-    jobs = JobRunner(database, destinations, renderer.for_job)
+    jobs = JobRunner(database, destinations, renderer.for_job, Recall(database, keep))
     jobs.start()
     try:
         worker.run()

@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy.engine import Connection
@@ -29,6 +29,17 @@ DATABASE_GONE_WAIT = 1.0  # seconds
 
 Render = Callable[[Message, dict[str, Any]], tuple[NewMessage, ...] | Refusal]
 
+
+class Recaller(Protocol):
+    """Does the pieces of a recall."""
+
+    def prepare(self, job: Job, render: Render) -> Any:
+        """What is read and rendered before the transaction of the next piece."""
+
+    def work(self, connection: Connection, job: Job, prepared: Any, now: datetime) -> Job | None:
+        """Do it, and write how far the job has gone. None: it was stopped, or another works on it."""
+
+
 log = structlog.get_logger()
 
 
@@ -38,8 +49,15 @@ class JobRunner:
     `render`: makes a message anew from what its caller sent.
     """
 
-    def __init__(self, database: Database, destinations: Sequence[Destination], render: Render) -> None:
+    def __init__(
+        self,
+        database: Database,
+        destinations: Sequence[Destination],
+        render: Render,
+        recaller: Recaller | None = None,
+    ) -> None:
         self._database = database
+        self._recaller = recaller
         self._destinations = {destination.name: destination for destination in destinations}
         self._render = render
         self._id = str(uuid.uuid4())
@@ -95,7 +113,7 @@ class JobRunner:
 
     def _names(self, job: Job) -> list[str]:
         """Where a job may send something. A cancel sends nothing, and what waits is what it is about."""
-        if job.kind != Kind.REPLAY:
+        if job.kind == Kind.CANCEL:
             return []
         return [job.wanted.destination] if job.wanted.destination else list(self._destinations)
 
@@ -111,6 +129,8 @@ class JobRunner:
 
     def _do_piece(self, job: Job) -> float:
         """Returns how long the transaction took, seconds."""
+        if job.kind == Kind.RECALL:
+            return self._recall(job)
         with self._database.read() as connection:
             piece = pieces.next_piece(connection, job)
         made: Made = {
@@ -128,6 +148,15 @@ class JobRunner:
                 raise
             log.exception("job.piece_failed", job=job.id)
             self._do_each(job, piece, made)
+        return time.monotonic() - began
+
+    def _recall(self, job: Job) -> float:
+        assert self._recaller is not None, "a worker recalls"
+        prepared = self._recaller.prepare(job, self._made)
+        with self._database.write() as connection:
+            began = time.monotonic()
+            left = self._recaller.work(connection, job, prepared, clock(connection))
+        _tell_end(left)
         return time.monotonic() - began
 
     def _made(self, message: Message, payload: dict[str, Any]) -> tuple[NewMessage, ...] | Refusal:
@@ -170,15 +199,7 @@ class JobRunner:
             self._record(connection, job, changed, now)
         else:
             self._doubt(connection, changed)
-        if job.state == JobState.DONE:
-            log.info(
-                "job.done",
-                job=job.id,
-                kind=job.kind,
-                done=job.done,
-                skipped=sum(job.skipped.values()),
-                failed=sum(job.failed.values()),
-            )
+        _tell_end(job)
         return job
 
     def _doubt(self, connection: Connection, sent: Sequence[Message]) -> None:
@@ -199,6 +220,18 @@ class JobRunner:
                     standings = destination.look_up(connection, its_own)
                     done = [(m, s, outcome, State.DEAD) for m, s in zip(its_own, standings, strict=True)]
                     destination.record(connection, done, now)
+
+
+def _tell_end(job: Job | None) -> None:
+    if job is not None and job.state == JobState.DONE:
+        log.info(
+            "job.done",
+            job=job.id,
+            kind=job.kind,
+            done=job.done,
+            skipped=sum(job.skipped.values()),
+            failed=sum(job.failed.values()),
+        )
 
 
 def _fault(wrong: Exception) -> str:

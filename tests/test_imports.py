@@ -43,6 +43,7 @@ PARTS: dict[str, set[str]] = {
     "filling": EVERYBODY | {"outbox", "destinations", "turns"},
     "turns": EVERYBODY | {"database", "outbox"},
     "job_runner": EVERYBODY | {"database", "outbox", "destinations"},
+    "recall": EVERYBODY | {"database", "outbox", "ledger", "routes", "calendar"},
     "web": EVERYBODY
     | {
         "database",
@@ -56,6 +57,7 @@ PARTS: dict[str, set[str]] = {
         "ledger",
         "offers",
         "rendering",
+        "recall",
         "groups",
     },
     "console": EVERYBODY | {"database", "web", "ledger", "calendar", "outbox", "routes", "subscribers"},

@@ -18,11 +18,13 @@ from bridge.outbox.selection import Selection
 from bridge.outbox.tables import jobs, messages
 
 MOST_LISTED = 100
+ENDLESS = 2**62  # `upto` of a job that goes by something else than the order of acceptance
 
 
 class Kind(StrEnum):
     REPLAY = "replay"
     CANCEL = "cancel"
+    RECALL = "recall"
 
 
 class JobState(StrEnum):
@@ -45,7 +47,10 @@ POSSIBLE = {
 
 @dataclass(frozen=True)
 class Job:
-    """`force`, `is_current`: how messages are replayed. `runner_id`: who works on it, until its lease ends."""
+    """`force`, `is_current`: how messages are replayed. `action`, `after`: what a recall does, and where it goes on.
+
+    `runner_id`: who works on it, until its lease ends.
+    """
 
     id: str
     kind: Kind
@@ -65,6 +70,14 @@ class Job:
     created_at: datetime
     runner_id: str | None
     worked_at: datetime | None
+    action: str = ""
+    after: tuple[str, str] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        if self.kind == Kind.RECALL:
+            return {"action": self.action, "after": list(self.after) if self.after else None}
+        return {"force": self.force, "is_current": self.is_current}
 
     @property
     def selection(self) -> Selection:
@@ -95,20 +108,49 @@ def create(
     is_current: bool = False,
 ) -> str:
     """Returns the job's id."""
+    options = {"force": force, "is_current": is_current}
+    return _insert(connection, kind, of.wanted, options, of.upto, counted, now, (by, request_id))
+
+
+def create_recall(
+    connection: Connection,
+    wanted: Filter,
+    action: str,
+    counted: tuple[int, bool],
+    now: datetime,
+    *,
+    by: str,
+    request_id: str,
+) -> str:
+    """Of what one version of a template has put into calendars. Returns the job's id."""
+    options = {"action": action, "after": None}
+    return _insert(connection, Kind.RECALL, wanted, options, ENDLESS, counted, now, (by, request_id))
+
+
+def _insert(
+    connection: Connection,
+    kind: Kind,
+    wanted: Filter,
+    options: Mapping[str, Any],
+    upto: int,
+    counted: tuple[int, bool],
+    now: datetime,
+    asked_by: tuple[str, str],
+) -> str:
     job_id = str(uuid.uuid4())
     connection.execute(
         sa.insert(jobs).values(
             id=job_id,
             kind=kind,
             state=JobState.WAITING,
-            wanted=told(of.wanted),
-            options={"force": force, "is_current": is_current},
-            made_by=by,
-            request_id=request_id,
+            wanted=told(wanted),
+            options=options,
+            made_by=asked_by[0],
+            request_id=asked_by[1],
             count=counted[0],
             is_count_whole=counted[1],
             cursor=0,
-            upto=of.upto,
+            upto=upto,
             done=0,
             skipped={},
             failed={},
@@ -163,8 +205,8 @@ def job_of(row: Any) -> Job:
         kind=Kind(row.kind),
         state=JobState(row.state),
         wanted=_wanted(row.wanted),
-        force=row.options["force"],
-        is_current=row.options["is_current"],
+        force=row.options.get("force", False),
+        is_current=row.options.get("is_current", False),
         by=row.made_by,
         request_id=row.request_id,
         count=row.count,
@@ -177,17 +219,24 @@ def job_of(row: Any) -> Job:
         created_at=row.created_at,
         runner_id=row.runner_id,
         worked_at=row.worked_at,
+        action=row.options.get("action", ""),
+        after=tuple(row.options["after"]) if row.options.get("after") else None,
     )
 
 
 def _shown(row: Any) -> dict[str, Any]:
-    options = {"force": row.options["force"], "render": "current" if row.options["is_current"] else None}
+    options = {}
+    if row.kind == Kind.REPLAY:
+        render = "current" if row.options["is_current"] else None
+        options = {"force": row.options["force"], "render": render}
+    elif row.kind == Kind.RECALL:
+        options = {"action": row.options["action"]}
     return {
         "id": row.id,
         "kind": row.kind,
         "state": row.state,
         "filter": row.wanted,
-        **(options if row.kind == Kind.REPLAY else {}),
+        **options,
         "count": row.count,
         "is_count_whole": row.is_count_whole,
         "done": row.done,

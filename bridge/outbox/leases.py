@@ -80,6 +80,7 @@ def advance(connection: Connection, job: Job, cursor: int, work: Work, now: date
         .values(
             state=job.state,
             cursor=cursor,
+            options=job.options,
             done=job.done,
             skipped=job.skipped,
             failed=job.failed,

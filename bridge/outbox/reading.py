@@ -30,6 +30,7 @@ class Filter:
     user_id: str | None = None
     event_id: str | None = None
     template: str | None = None
+    version: int | None = None
     reason: str | None = None
     cause: str | None = None
     was_uncertain: bool | None = None
@@ -49,6 +50,7 @@ def conditions_of(table: Any, wanted: Filter) -> list[sa.ColumnElement[bool]]:
             (table.destination, wanted.destination),
             (table.user_id, wanted.user_id),
             (sa.func.coalesce(table.template, ""), wanted.template),
+            (table.version, wanted.version),
             (table.was_uncertain, wanted.was_uncertain),
         )
         if value is not None

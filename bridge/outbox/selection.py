@@ -28,6 +28,7 @@ _COLUMNS = [
         "user_id",
         "event_id",
         "template",
+        "version",
         "was_uncertain",
         "received_at",
         "reason",
