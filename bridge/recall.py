@@ -58,7 +58,7 @@ class Recall:
         template, version = _of(job)
         with self.database.read() as connection:
             look = made_by.look(connection, template, version, job.after, MOST[job.action])
-            lines = [_line(made) for made in look.found] if job.action == UPDATE else []
+            lines = [line_of_event(made) for made in look.found] if job.action == UPDATE else []
             last = recalling.last_words(connection, lines)
         anew = {its_line: render(*one) for its_line, one in last.items() if _is_of(one[0], job)}
         return Prepared(look, last, anew)
@@ -73,7 +73,7 @@ class Recall:
 
     def _work(self, connection: Connection, job: Job, prepared: Prepared, now: datetime) -> Work:
         found = prepared.look.found
-        lines = {_line(made) for made in found}
+        lines = {line_of_event(made) for made in found}
         # All at once: in two steps, two transactions could wait for each other.
         subjects = {_subject(made) for made in found}
         lock_keys(connection, lines | subjects | _further(prepared))
@@ -83,7 +83,7 @@ class Recall:
         for made in found:
             if made.place not in stand:
                 skipped.append(CHANGED)
-            elif _line(made) in waits:
+            elif line_of_event(made) in waits:
                 skipped.append(WAITS)
             elif datetime.fromisoformat(stand[made.place].content["end"]) <= now:
                 skipped.append(PAST)
@@ -120,7 +120,9 @@ class Recall:
             template=template,
             version=version,
         )
-        told = f"{job.id} {account_code}".encode()  # of an event in two accounts neither is the other's repeat
+        told = (
+            f"{job.id} {account_code}".encode()
+        )  # of an event in two accounts neither is the other's repeat
         digest = hashlib.blake2b(told, digest_size=16).hexdigest()
         subject = Subject(_subject(made), digest, now + self.retention)
         payload = {"body": {ROUTE: job.id}, "rest": "", "idempotency_key": None}
@@ -130,7 +132,7 @@ class Recall:
         self, connection: Connection, job: Job, made: Made, prepared: Prepared, now: datetime
     ) -> Refusal | str | None:
         """None: it goes. Otherwise why it does not."""
-        its_line = _line(made)
+        its_line = line_of_event(made)
         anew = prepared.anew.get(its_line)
         if anew is None or isinstance(anew, Refusal):
             return anew or FORGOTTEN
@@ -151,7 +153,7 @@ def _is_of(message: Message, job: Job) -> bool:
     return (message.template, message.version) == _of(job)
 
 
-def _line(made: Made) -> int:
+def line_of_event(made: Made) -> int:
     return key_of(DESTINATION, line(*made.place))
 
 

@@ -35,6 +35,7 @@ from bridge.console import (
     people,
     publishing,
     real_data,
+    recall,
     signing,
     static_files,
     templates,
@@ -65,6 +66,7 @@ PAGES: tuple[ModuleType, ...] = (
     dead,
     people,
     coming,
+    recall,
 )
 
 log = structlog.get_logger()
