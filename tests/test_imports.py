@@ -60,7 +60,8 @@ PARTS: dict[str, set[str]] = {
         "recall",
         "groups",
     },
-    "console": EVERYBODY | {"database", "web", "ledger", "calendar", "outbox", "routes", "subscribers"},
+    "console": EVERYBODY
+    | {"database", "web", "ledger", "calendar", "outbox", "routes", "subscribers", "rendering", "recall"},
     "sandbox": EVERYBODY | {"calendar"},
 }
 ASSEMBLY = {
