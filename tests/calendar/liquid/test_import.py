@@ -160,8 +160,8 @@ def test_values_of_braze_become_variables_with_type_default_and_where_they_come_
             '{% for x in (l | split(","))[:2] %}{{ x }}{% if not loop.last %},{% endif %}{% endfor %}',
         ),
         (
-            "{{event_properties.${at} | time_zone: 'Asia/Tokyo' | date: '%H'}}{{event_properties.${at} | date: '%H'}}",
-            '{{ at | in_zone("UTC") | date("%H") if at }}',
+            "{{event_properties.${a} | time_zone: 'Asia/Tokyo' | date: '%H'}}{{event_properties.${a} | date: '%H'}}",
+            '{{ a | in_zone("UTC") | date("%H") if a }}',
         ),
         (
             "{% unless custom_attribute.${l} != blank %}{{custom_attribute.${l}.last}}{% endunless %}",
@@ -170,6 +170,7 @@ def test_values_of_braze_become_variables_with_type_default_and_where_they_come_
         ("{% comment %}for later{% endcomment %}x", "{# for later #}x"),
         ("{{custom_attribute.${a} | default: custom_attribute.${b}}}", "{{ a | default(b) }}"),
         ("a {{ '{#' }} b", 'a {{ "{#" }} b'),
+        (r"{% if ${first_name} %}a\nb{% endif %}", "{% if first_name %}a\nb{% endif %}"),
         (r"one\ntwo \"three\" \u00e9", 'one\ntwo "three" é'),
     ],
 )
