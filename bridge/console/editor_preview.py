@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from flask import Blueprint, Response, jsonify, render_template, request, url_fo
 from flask.typing import ResponseReturnValue
 
 from bridge.calendar import versions
-from bridge.calendar.columns import columns
+from bridge.calendar.columns import columns, field_at
 from bridge.calendar.engine import TemplateFault
 from bridge.calendar.ics import ics
 from bridge.calendar.previews import USER, Case, Shape
@@ -160,22 +161,43 @@ def _told(
 ) -> list[dict[str, Any]]:
     """Mistakes and what looks wrong, each with its place, the worst first."""
     if form_fault is not None:  # the words of what reads tags say it better than those of what reads all
+        line = form_fault.line
+        field = field_at(asked.source, line) or form_fault.field
         return [
-            _at(asked, "refuse", form_fault.template, form_fault.line, form_fault.field, form_fault.words)
+            _at(
+                asked,
+                "refuse",
+                asked.name,
+                line,
+                field,
+                form_fault.words,
+                *_open_tag(asked.source, form_fault),
+            )
         ]
     told = [
         _at(asked, "refuse", fault.template, fault.line, fault.field, fault.words, fault.start, fault.end)
         for fault in ((case.faults if case else ()) or ((shape.fault,) if shape.fault else ()))
     ]
     words = {one["words"] for one in told}
-    if case is not None and not told and asked.rendered is not None:
-        found = aside(proof, asked.rendered, asked.sources, [case], [], datetime.now(UTC))
+    if case is not None and not told and asked.rendered == asked.name:
+        found = proof(asked.name, asked.sources, [case], [], datetime.now(UTC), shape)
         told += [
             _at(asked, one.level, one.template, one.line, one.field, one.words)
             for one in found
             if one.words not in words and (one.template or asked.name) == asked.name
         ]
     return told
+
+
+def _open_tag(source: str, fault: TemplateFault) -> tuple[int | None, int | None]:
+    """The columns of a tag that has no end, up to the next one."""
+    named = _NO_END.match(fault.words)
+    lines = source.split("\n")
+    if named is None or fault.line is None or fault.line > len(lines):
+        return None, None
+    begin, end = map(re.escape, named.groups())
+    found = re.search(rf"{begin}(?:(?!{end}|\{{[%{{#]).)*(?=\{{[%{{#]|\Z)", lines[fault.line - 1])
+    return found.span() if found else (None, None)
 
 
 def _at(
@@ -204,6 +226,9 @@ def _at(
         "template": template,
         "url": url_for("console.template", name=template) if is_known else "",
     }
+
+
+_NO_END = re.compile(r'"(\{[%{#])" has no "([%}#]\})"')
 
 
 def _variables(shape: Shape) -> list[dict[str, Any]]:

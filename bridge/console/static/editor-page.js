@@ -116,7 +116,19 @@
     form.mark(told.faults);
     if (source.text() === told.source) source.mark(told.faults);
     seen.show(told);
+    glance(told);
   }
+  function glance(told) {
+    const title = told.calendar?.recipient.title;
+    const mistake = told.faults.find((one) => one.level === "refuse");
+    const words = mistake ? mistake.words : title ?? "No event is made.";
+    if ($("glance").textContent !== words) $("glance").textContent = words;
+  }
+  document.querySelector("[data-glance]").addEventListener("click", (event) => {
+    event.preventDefault();
+    $("see").scrollIntoView({ block: "start" });
+    $("see").focus({ preventScroll: true });
+  });
 
   // --- saving -----------------------------------------------------------------------------------------------------
   let saveTimer = null;
@@ -320,7 +332,9 @@
   // --- begin ------------------------------------------------------------------------------------------------------
   if (given.form.fault) form.fault(cannot(given.form));
   else form.fill(given.form, {});
-  view(location.hash === "#source" || Boolean(given.form.fault));
+  const wanted = /^#line-([0-9]{1,6})$/.exec(location.hash);
+  view(Boolean(wanted) || location.hash === "#source" || Boolean(given.form.fault));
+  if (wanted) source.goTo(Number(wanted[1]));
   document.addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); save(); }
   });
