@@ -67,7 +67,9 @@ def looked_for(connection: Connection, wanted: Filter) -> tuple[list[dict[str, A
 
 
 def lowest_looked_at(connection: Connection, wanted: Filter) -> int:
-    """The first `seq` of those that are looked at, 0 if all are."""
+    """The first `seq` of those that are looked at, 0 if all are: an index leads to each that is found."""
+    if not _asks_beside(wanted):
+        return 0
     bounds, dialect = _bounds(connection, wanted), connection.dialect.name
     floors: list[int] = []
     for way in _ways(wanted):
@@ -76,6 +78,12 @@ def lowest_looked_at(connection: Connection, wanted: Filter) -> int:
         found: Any = connection.scalar(along)
         floors.append(found or 0)
     return max(floors)
+
+
+def _asks_beside(wanted: Filter) -> bool:
+    """Whether something is asked for that the index on the way does not have."""
+    asked = (wanted.template, wanted.reason, wanted.cause, wanted.was_uncertain, wanted.user_id)
+    return any(one is not None for one in asked) or None not in (wanted.event_id, wanted.destination)
 
 
 def newest(connection: Connection, wanted: Filter) -> list[int]:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection
 from bridge.database import Database
 from bridge.message import Delivered, Retry, State
 from bridge.outbox import (
+    causes,
     claim,
     enqueue,
     jobs,
@@ -178,6 +179,21 @@ def waiting_now(connection: Connection) -> None:
         assert samples.waiting_by_destination(connection)[DESTINATION].is_cut
 
 
+def looked_for(**filters: Any) -> Step:
+    """Something that no index leads to, among thirty at a time."""
+
+    def step(connection: Connection) -> None:
+        with patch.object(search, "MOST_LOOKED_AT", 30):
+            search.looked_for(connection, Filter(limit=5, **filters))
+
+    return step
+
+
+def grouped(connection: Connection) -> None:
+    with patch.object(causes, "MOST_LOOKED_AT", 30):
+        assert causes.newest(connection, State.DELIVERED)[1] is False
+
+
 STEPS: dict[str, Step] = {
     "accepting": accepted,
     "claiming": claimed,
@@ -226,6 +242,11 @@ STEPS: dict[str, Step] = {
     "until yesterday": lists(until=NOON - DAY),
     "a day long ago": lists(since=NOON - 2 * DAY, until=NOON - DAY),
     "a state since tomorrow": lists(since=NOON + DAY, state=State.DELIVERED),
+    "a template among many": looked_for(template="none such"),
+    "a reason among many": looked_for(reason="none such", state=State.DELIVERED),
+    "a cause among many": looked_for(cause="none such …", destination=DESTINATION),
+    "a template of an event": looked_for(template="none such", event_id="other"),
+    "why messages failed": grouped,
     "an event until yesterday": lists(until=NOON - DAY, event_id="sale"),
 }
 
