@@ -786,6 +786,25 @@ class TestFiles:
 
         assert store.published()["sale"] == (1, SALE)
 
+    def test_a_file_that_follows_a_way_back_is_no_news_and_its_next_change_is(
+        self, database: Database, previews: Previews, folder: Path
+    ) -> None:
+        store = Store(database, previews)
+        (folder / "_base.jinja").write_text(BASE)
+        for source in (SALE, BIG):
+            (folder / "sale.jinja").write_text(source)
+            publish_files(database, folder)
+        store.roll_back("sale", 1)
+
+        (folder / "sale.jinja").write_text(SALE)
+        publish_files(database, folder)
+        after_the_way_back = store.published()["sale"]
+        (folder / "sale.jinja").write_text(BIG)
+        publish_files(database, folder)
+
+        assert after_the_way_back == (1, SALE)
+        assert store.published()["sale"] == (3, BIG)
+
     @pytest.mark.parametrize(
         ("name", "content", "words"),
         [

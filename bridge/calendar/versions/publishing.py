@@ -14,7 +14,6 @@ from bridge.calendar.engine import TemplateFault
 from bridge.calendar.previews import Fault, Previews
 from bridge.calendar.tables import template_publications, template_versions
 from bridge.calendar.versions.drafts import checked, end_draft
-from bridge.calendar.versions.files_seen import note_files
 from bridge.calendar.versions.reading import (
     draft,
     no_version,
@@ -77,8 +76,6 @@ def publish_source(
     def make(connection: Connection, source: str, now: datetime) -> int:
         version = add_version(connection, name, source, now, origin=origin, by=by, note=note)
         set_published(connection, name, version, now, by)
-        if origin == "file":
-            note_files(connection, {name: source}, now)
         return version
 
     version = _tried(database, None, name, lambda _connection: source, make)
