@@ -21,9 +21,9 @@ from bridge import schema
 from bridge.calendar import tables as calendar_tables
 from bridge.database import Database, JsonText, UtcDateTime, Words, metadata
 from bridge.errors import SettingsInvalid
-from bridge.ledger import sign_ins, subscriber_tables
+from bridge.ledger import coming_tables, sign_ins, subscriber_tables
 from bridge.ledger import tables as ledger_tables
-from bridge.outbox import claim
+from bridge.outbox import claim, sample_tables
 from bridge.outbox import tables as outbox_tables
 
 NEXT = '''
@@ -98,7 +98,10 @@ class TestMigrating:
             differences = compare_metadata(context, metadata)
 
         assert differences == []
-        for module in (outbox_tables, ledger_tables, subscriber_tables, calendar_tables, sign_ins):
+        for module in (
+            *(outbox_tables, sample_tables, calendar_tables),
+            *(ledger_tables, subscriber_tables, coming_tables, sign_ins),
+        ):
             assert {one.name for one in vars(module).values() if isinstance(one, sa.Table)} <= tables(
                 database
             )
