@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
+from collections.abc import Mapping
 
 import structlog
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from bridge.calendar import versions
 from bridge.calendar.admission import check_name, clean_source
-from bridge.calendar.liquid import LiquidFault, import_liquid
+from bridge.calendar.liquid import Imported, LiquidFault, import_liquid
 from bridge.calendar.versions import DraftConflict
 from bridge.console import roles
 from bridge.console.roles import needs
@@ -40,14 +40,12 @@ def register(console: Blueprint, parts: Parts) -> None:
     @needs("viewer")
     def import_tried() -> ResponseReturnValue:
         given = {name: request.form.get(name, "") for name in ("url", "headers", "body")}
-        call = partial(import_liquid, given["body"], name=UNNAMED, url=given["url"], headers=given["headers"])
-        status = 200
         with turns:
-            try:
-                imported = aside(call)
-                result = render_template("_imported.html", imported=imported, **_unkept(imported.source))
-            except LiquidFault as fault:
-                result, status = render_template("_import_fault.html", fault=fault), 422
+            made = aside(_imported, given)
+        if isinstance(made, LiquidFault):
+            result, status = render_template("_import_fault.html", fault=made), 422
+        else:
+            result, status = render_template("_imported.html", imported=made, **_unkept(made.source)), 200
         if "HX-Request" in request.headers:
             return make_response(result, status)
         return make_response(render_template("import.html", **given, result=result), status)
@@ -81,6 +79,14 @@ def register(console: Blueprint, parts: Parts) -> None:
         log.info("template.imported", template=name)
         flash(f"{name} is a draft now. Nobody gets anything of it before it is published.", "good")
         return _go(url_for("console.template_webhook", name=name))
+
+
+def _imported(given: Mapping[str, str]) -> Imported | LiquidFault:
+    """A fault is handed back: what a thread raises is logged with what it was given, and that is anybody's text."""
+    try:
+        return import_liquid(given["body"], name=UNNAMED, url=given["url"], headers=given["headers"])
+    except LiquidFault as fault:
+        return fault
 
 
 def _unkept(source: str, name: str = "", fault: str = "", taken: str = "") -> dict[str, str]:

@@ -18,8 +18,8 @@ import bridge
 from bridge.calendar.liquid.pasted import check_size
 from bridge.calendar.liquid.results import Imported, LiquidFault
 
-CPU_SECONDS = 5
-ENDS_WITHIN = 15  # seconds on the clock, on a busy machine
+CPU_SECONDS = 3
+ENDS_WITHIN = 10  # seconds on the clock, for a busy machine
 MEMORY_BYTES = 512 * 1024 * 1024
 
 
