@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import secrets
 import threading
 from collections.abc import Sequence
 
 import structlog
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.security import check_password_hash, generate_password_hash
+from werkzeug.wrappers import Response as BaseResponse
 
 from bridge.console.roles import EVERYBODY, Person, needs
 from bridge.console.sessions import Sessions, wanted
 from bridge.database import clock
 from bridge.ledger import sign_ins
-from bridge.settings import ConsoleUser
+from bridge.settings import ConsoleUser, Settings
 from bridge.web.parts import Parts
 from bridge.web.server import aside
 
 MOST_PASSWORD = 256  # characters, so that nobody has a megabyte hashed
+KNOWN_FOR = 90 * 24 * 3600  # seconds since somebody last signed in with a browser
 MOST_AT_ONCE = 2  # passwords of one process, as each takes 32 MB while it is looked at
 
 log = structlog.get_logger()
 
 
 def register(console: Blueprint, parts: Parts, sessions: Sessions) -> None:
-    known = Passwords(parts.settings.console.users)
+    passwords = Passwords(parts.settings.console.users)
     key = parts.settings.secret_key.reveal().encode()
+    browsers = KnownBrowsers(parts.settings)
 
     @console.get("/sign-in")
     @needs(EVERYBODY)
@@ -42,22 +47,25 @@ def register(console: Blueprint, parts: Parts, sessions: Sessions) -> None:
     def sign_in_by_password() -> ResponseReturnValue:
         name = request.form.get("name", "").strip()
         # The table holds neither a name, which may be a password in the wrong field, nor an address.
-        account, address = (_digest(key, f"account {name.casefold()}"), _digest(key, f"address {caller()}"))
+        account = browsers.mark_of(name) or f"account {name.casefold()}"
+        subjects = [_digest(key, account), _digest(key, f"address {caller()}")]
         with parts.database.write() as connection:
-            wait = sign_ins.count_try(connection, [account, address], clock(connection))
+            wait = sign_ins.count_try(connection, subjects, clock(connection))
         if wait:
             log.info("console.sign_in_slowed", wait=wait)
             return _too_fast(name, wait)
-        user = known.user(name, request.form.get("password", ""))
+        user = passwords.user(name, request.form.get("password", ""))
         if user is None:
             log.info("console.sign_in_failed")
             fault = "This name and password do not belong together."
             return render_template("sign_in.html", next=wanted(), name=name, fault=fault), 401
         with parts.database.write() as connection:
-            sign_ins.forgive(connection, [account, address])
+            sign_ins.forgive(connection, subjects)
         sessions.start(Person(user.name, user.role))
         log.info("console.signed_in", by="password", role=user.role)
-        return redirect(wanted(), 303)
+        response = redirect(wanted(), 303)
+        browsers.remember(response, user.name)
+        return response
 
     @console.post("/sign-out")
     @needs(EVERYBODY)
@@ -88,6 +96,35 @@ class Passwords:
             method = first.password_hash.reveal().partition("$")[0] if first else "scrypt"
             self._nobodys = aside(generate_password_hash, "nobody's", method)
         return self._nobodys
+
+
+class KnownBrowsers:
+    """Browsers in which somebody has signed in before: their guesses are counted by themselves, so that nobody keeps
+    a person out by guessing at the name from elsewhere.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._is_secure = not settings.is_development
+        self._cookie = "__Host-bridge-known" if self._is_secure else "bridge-known"
+        self._signer = URLSafeTimedSerializer(settings.secret_key.reveal(), salt="known-browser")
+
+    def mark_of(self, name: str) -> str | None:
+        """Of this browser for this name; None for one in which nobody of that name signed in lately."""
+        try:
+            known, mark = self._signer.loads(request.cookies.get(self._cookie, ""), max_age=KNOWN_FOR)
+        except (BadSignature, ValueError, TypeError):
+            return None
+        return f"browser {mark}" if known == name else None
+
+    def remember(self, response: BaseResponse, name: str) -> None:
+        response.set_cookie(
+            self._cookie,
+            self._signer.dumps([name, secrets.token_hex(8)]),
+            max_age=KNOWN_FOR,
+            secure=self._is_secure,
+            httponly=True,
+            samesite="Lax",
+        )
 
 
 def caller() -> str:

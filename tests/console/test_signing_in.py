@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from console.conftest import PASSWORD, SECRET_KEY, USERS, Console, SignedIn
+from console.conftest import PASSWORD, SECRET_KEY, USERS, Console, SignedIn, Visitor
 from playwright.sync_api import Page, expect
 from web.running import Starter
 from werkzeug.test import TestResponse
@@ -83,6 +83,30 @@ class TestGuessing:
 
         assert guess(console, "editor", "10.0.1.1", PASSWORD).status_code == 429
 
+    def test_nobody_is_kept_out_by_guesses_from_elsewhere(self, console: Console) -> None:
+        """In a browser in which the person signed in before; it has ten tries of its own, and for that name alone."""
+        at_home = console.visitor("editor")
+        at_home.post("/console/sign-out")
+        for n in range(MOST_TRIES + 1):
+            guess(console, "editor", f"10.0.0.{n}", "wrong")
+            guess(console, "viewer", f"10.0.0.{n}", "wrong")
+        assert guess(console, "editor", "10.0.1.1", PASSWORD).status_code == 429
+
+        assert at_home.sign_in("viewer").status_code == 429
+        assert at_home.sign_in("editor").status_code == 303
+        at_home.post("/console/sign-out")
+        tries = [guess(console, "editor", f"10.0.2.{n}", "wrong", at_home) for n in range(MOST_TRIES + 1)]
+        assert statuses(tries) == [401] * MOST_TRIES + [429]
+
+    def test_a_browser_is_not_known_by_what_it_says_of_itself(self, console: Console) -> None:
+        for n in range(MOST_TRIES):
+            guess(console, "editor", f"10.0.0.{n}", "wrong")
+        for forged in ("x", "WyJlZGl0b3IiLCJ4Il0.aaaa.bbbb", ""):
+            visitor = console.visitor()
+            visitor.client.set_cookie("bridge-known", forged)
+
+            assert guess(console, "editor", "10.0.1.1", PASSWORD, visitor).status_code == 429
+
     def test_the_other_web_processes_count_too(self, console: Console, start: Starter) -> None:
         other = Console(start(CONSOLE_USERS=USERS, SECRET_KEY=SECRET_KEY), "")
         for n in range(MOST_TRIES):
@@ -153,7 +177,9 @@ class TestTheCaller:
             assert caller() == caller_is
 
 
-def guess(console: Console, name: str, address: str, password: str) -> TestResponse:
-    visitor = console.visitor()
+def guess(
+    console: Console, name: str, address: str, password: str, visitor: Visitor | None = None
+) -> TestResponse:
+    visitor = visitor or console.visitor()
     form = {"name": name, "password": password, "csrf_token": visitor.token()}
     return visitor.client.post("/console/sign-in", data=form, headers={"X-Forwarded-For": address})
