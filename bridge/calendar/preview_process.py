@@ -29,7 +29,7 @@ from bridge.calendar.zones import find_zone, parse_time, use_pinned_tzdata, wall
 from bridge.errors import FieldError, InvalidPayload, InvalidValue
 
 MEMORY_BYTES = 512 * 1024 * 1024
-IDLE_SECONDS = 600  # nobody edits any more: its memory is free again
+IDLE_SECONDS = 300  # nobody edits any more: its memory is free again
 MOST_SHOWN = 500_000  # characters of all fields of one job
 CLOCK_SECONDS = 4  # for each of the processor
 NICENESS = 5  # live requests come first

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -112,6 +113,8 @@ class Previews:
         self._aside = aside
         self._turns = threading.BoundedSemaphore(CHILDREN)
         self._idle: list[_Child] = []
+        # Whoever forgets to close it leaves no processes behind.
+        weakref.finalize(self, _end_all, self._idle)
 
     def shape(self, name: str, sources: Mapping[str, str]) -> Shape:
         answer = self._ask(name, sources, SECONDS, do="shape")
@@ -150,8 +153,7 @@ class Previews:
         return Branches([_case(told, sources) for told in answer["cases"]], unseen)
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().end()
+        _end_all(self._idle)
 
     def _ask(
         self, name: str, sources: Mapping[str, str], seconds: float, **job: Any
@@ -255,6 +257,11 @@ class _Child:
             if part.endswith(b"\n"):
                 break
         return b"".join(parts)
+
+
+def _end_all(idle: list[_Child]) -> None:
+    while idle:
+        idle.pop().end()
 
 
 def read_shape(told: Mapping[str, Any], sources: Mapping[str, str]) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import subprocess
@@ -451,6 +452,17 @@ def test_one_warm_child_does_job_after_job_and_goes_with_its_previews(alone: Alo
     alone.previews.close()
 
     assert len(pids) == 1
+    assert alone.children() == []
+
+
+def test_previews_that_nobody_holds_any_more_leave_no_process(alone: Alone) -> None:
+    forgotten = Previews()
+    forgotten.render("flash_sale", SHIPPED, [], NOW)
+    assert len(alone.children()) == 1
+
+    del forgotten
+    gc.collect()
+
     assert alone.children() == []
 
 
