@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
+from sqlalchemy.engine import Connection
 
 from bridge.calendar import versions
 from bridge.calendar.engine import BLOCKS
@@ -84,8 +85,6 @@ def register(console: Blueprint, parts: Parts) -> None:
         by = roles.person().name
         try:
             with parts.database.write() as connection:
-                if revision is None and versions.published_source(connection, name) is None:
-                    text_of(connection, name)  # what never was is begun in the list, under a name of its own
                 now = clock(connection)
                 draft = versions.save_draft(
                     connection, name, source, now, by=by, origin="console", revision=revision
@@ -102,9 +101,8 @@ def register(console: Blueprint, parts: Parts) -> None:
         source = edited(name, read_edit(body()))
         by = roles.person().name
         with parts.database.write() as connection:
-            taken = {entry.name for entry in versions.entries(connection)}
             free = (_copy_name(name, by, number) for number in range(MOST_COPIES))
-            copy = next((one for one in free if one not in taken), None)
+            copy = next((one for one in free if not _is_taken(connection, one)), None)
             if copy is None:
                 raise InvalidPayload("There are too many copies of this: throw some away first.")
             now = clock(connection)
@@ -165,6 +163,13 @@ def _somebody_else(draft: Draft | None) -> bool:
     if draft is None or not draft.edited_by or draft.edited_by == roles.person().name:
         return False
     return (datetime.now(UTC) - draft.edited_at).total_seconds() < JUST_NOW
+
+
+def _is_taken(connection: Connection, name: str) -> bool:
+    return (
+        versions.draft(connection, name) is not None
+        or versions.published_source(connection, name) is not None
+    )
 
 
 def _copy_name(name: str, by: str, number: int) -> str:
