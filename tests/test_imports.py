@@ -108,6 +108,8 @@ PACKAGES = {
         ),
         "bridge.calendar.tables",
     },
+    "liquid": {f"bridge.calendar.liquid.{name}" for name in ("dialect", "reading", "comparing")},
+    "dateutil": {"bridge.calendar.liquid.dialect"},
     "psycopg": set(),
     "sqlite3": {"database"},
 }
