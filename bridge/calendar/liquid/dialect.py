@@ -354,7 +354,7 @@ def _environment() -> _Environment:
 _ENVIRONMENT = _environment()
 KNOWN_FILTERS = frozenset(_ENVIRONMENT.filters)
 _UNEXPECTED_TAG = re.compile(r"unexpected tag '([^']*)'")
-_UNCLOSED = re.compile(r"expected tag '(end\w+)'|expected '(end\w+)'")
+_UNCLOSED = re.compile(r"expected tag (end\w+)")
 
 
 def _words(error: LiquidError, text: str) -> str:
@@ -366,6 +366,12 @@ def _words(error: LiquidError, text: str) -> str:
             return f'the tag "{tag}" stands in the wrong place: nothing is open there that it belongs to'
         near = nearest(tag, sorted(_TAGS), 1)
         return f'there is no tag "{tag}"' + (f'; did you mean "{near[0]}"?' if near else "")
+    if found := _UNCLOSED.search(said):
+        opened = found[1].removeprefix("end")
+        count = {tag: len(re.findall(rf"\{{%-?\s*{tag}\b", text)) for tag in (opened, found[1])}
+        return (
+            f"{{% {opened} %}} stands there {count[opened]} times, {{% {found[1]} %}} {count[found[1]]} times"
+        )
     if "end of file" in said or "missing tag name" in said:
         return "something that was opened here, {{ or {%, is not closed"
     if any(mark in text for mark in "“”‘’„") and isinstance(error, LiquidSyntaxError):

@@ -335,6 +335,7 @@ def test_the_samples_say_what_another_reading_of_brazes_liquid_says() -> None:
         ("x\n{% assigner a = 1 %}", 2, 'did you mean "assign"?'),
         ("\n{{ x ", 2, "is not closed"),
         ("{% endif %}", 1, "wrong place"),
+        ("{% if a %}{% if b %}{% endif %}", None, "{% if %} stands there 2 times, {% endif %} 1 times"),
         ("{{ “x” }}", 1, "curly quotes"),
         ('{% assign a = 1 %}\n{"event": {"title": "a" "start": "b"}}', 2, "no JSON"),
         ("Hello {{${first_name}}}", None, "no body for Rokt Calendar"),
