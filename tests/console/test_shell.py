@@ -484,3 +484,16 @@ def search(page: Page, words: str) -> None:
     page.get_by_label("Search").fill(words)
     with page.expect_response("**/fragment"):
         page.get_by_label("Search").press("Tab")
+
+
+def test_without_its_database_the_console_says_so(start: Starter) -> None:
+    nowhere = "postgresql://bridge:a-database-password@127.0.0.1:9/bridge"
+    visitor = Visitor(
+        start(CONSOLE_USERS=USERS, SECRET_KEY=SECRET_KEY, DATABASE_URL=nowhere).app.test_client()
+    )
+
+    answer = visitor.sign_in("editor")
+
+    assert answer.status_code == 503
+    assert "The database does not answer" in answer.get_data(as_text=True)
+    assert "a-database-password" not in answer.get_data(as_text=True)
