@@ -7,6 +7,7 @@
   const SAVE_AFTER = 1000;
   const SAVE_AGAIN_AFTER = 5000; // where it did not work
   const NEWS_EVERY = 5000;
+  const AWAY_AFTER = 30 * 60 * 1000; // nobody is there: asking on would keep the session from ending
 
   const $ = (id) => document.getElementById(id);
   const given = JSON.parse($("given").textContent);
@@ -228,8 +229,12 @@
       location.assign((await answer.json()).url);
     }
   });
+  let wasThereAt = Date.now();
+  for (const kind of ["keydown", "pointermove", "pointerdown", "scroll"]) {
+    addEventListener(kind, () => { wasThereAt = Date.now(); }, { passive: true, capture: true });
+  }
   async function news() {
-    if (document.hidden || draft.isSaving || draft.isStopped) return;
+    if (document.hidden || Date.now() - wasThereAt > AWAY_AFTER || draft.isSaving || draft.isStopped) return;
     const answer = await send("GET", `${given.base}/state`).catch(() => null);
     if (!answer?.ok) return;
     const told = await answer.json();
