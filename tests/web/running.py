@@ -256,6 +256,7 @@ class Bridge:
 
     def close(self) -> None:
         self.parts.inbox.close()
+        self.parts.previews.close()
         self.parts.database.close()
         if self.parts.offers is not None:
             self.parts.offers.close()
