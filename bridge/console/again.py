@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -17,7 +18,7 @@ from bridge.console.finding import Finding, finding
 from bridge.console.roles import needs, person
 from bridge.console.words import count
 from bridge.errors import Answerable, FieldError, InvalidPayload, NotFound, TemplateRefused
-from bridge.message import State
+from bridge.message import FILTERS, State
 from bridge.outbox import jobs, reading, search
 from bridge.outbox.jobs import POSSIBLE, STATES, Kind
 from bridge.outbox.reading import Filter
@@ -29,6 +30,7 @@ from bridge.web.replaying import replay_one
 MOST_SELECTED = 100
 SELECTED_WITHIN = 15.0  # seconds; whoever waits behind a router is given up at thirty
 EXAMPLES = 5
+MOST_SEARCH = 4_000  # characters
 
 
 def register(console: Blueprint, parts: Parts) -> None:
@@ -52,7 +54,7 @@ def register(console: Blueprint, parts: Parts) -> None:
         flash(*_send_each(parts, ids))
         if len(ids) == 1:
             return redirect(url_for("console.story", message_id=ids[0]), 303)
-        return redirect(url_for("console.messages"), 303)
+        return redirect(url_for("console.messages", **_searched()), 303)
 
     @console.get("/messages/cancel")
     @needs("publisher")
@@ -109,6 +111,7 @@ def _ask(parts: Parts, kind: Kind) -> ResponseReturnValue:
         examples=_examples(parts, kind, its.wanted),
         ids=[],
         render=request.args.get("render", ""),
+        search={},
     )
 
 
@@ -116,8 +119,21 @@ def _ask_for_selected(parts: Parts, ids: Sequence[str]) -> ResponseReturnValue:
     with parts.database.browse() as connection:
         found = [message for one in ids if (message := reading.one(connection, one))]
     return render_template(
-        "again.html", kind=Kind.REPLAY, its=None, what=None, examples=found, ids=ids, render=""
+        "again.html",
+        kind=Kind.REPLAY,
+        its=None,
+        what=None,
+        examples=found,
+        ids=ids,
+        render="",
+        search=_searched(),
     )
+
+
+def _searched() -> dict[str, Any]:
+    """The search from which messages were chosen, to come back to it."""
+    given = dict(parse_qsl(request.form.get("search", "")[:MOST_SEARCH]))
+    return {name: value for name, value in given.items() if name in FILTERS}
 
 
 def _begin(parts: Parts, kind: Kind) -> ResponseReturnValue:

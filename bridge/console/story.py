@@ -12,17 +12,21 @@ from bridge.message import State
 from bridge.outbox.reading import Arrival
 from bridge.outbox.states import CLOSED, COMMON, PAUSED, WHOLE, DestinationState
 
-# Keys that Braze's users hold belong to campaigns; the drop-in's routes are Rokt's own addresses.
 _ACTIONS = {
     "create": "put an event into the calendar",
     "update": "change an event in the calendar",
     "upsert": "put an event into the calendar, or change it",
     "delete": "take an event out of the calendar",
-    "subscribe": "tell that somebody subscribed",
-    "unsubscribe": "tell that somebody unsubscribed",
     "look_up": "ask whose a subscription is",
-    "include": "add somebody to an audience",
-    "exclude": "take somebody out of an audience",
+    "conversion": "tell of a conversion",
+    "event": "tell of a conversion",
+    "include": "put people on a list",
+    "exclude": "take people off a list",
+}
+_TO_BRAZE = {
+    "subscribe": "tell that somebody subscribed",
+    "update": "tell of a change to a subscription",
+    "unsubscribe": "tell that somebody unsubscribed",
 }
 
 
@@ -47,8 +51,21 @@ class Next:
     at: datetime | None = None
 
 
-def action_words(action: str) -> str:
-    return _ACTIONS.get(action, action)
+def action_words(message: Mapping[str, Any]) -> str:
+    """What a message is to do."""
+    action: str = message["action"]
+    words = _TO_BRAZE if message["destination"] == "braze" else _ACTIONS
+    return words.get(action, action)
+
+
+def title_of(message: Mapping[str, Any]) -> str:
+    """What a message is about, in few words: the event's title, else its template or what it is to do."""
+    event = (message["request"] or {}).get("event")
+    title = event.get("title") if isinstance(event, Mapping) else None
+    if isinstance(title, str) and title.strip():
+        return title.strip()
+    words = action_words(message)
+    return str(message["template"] or words[:1].upper() + words[1:])
 
 
 def when(given: str | None) -> datetime | None:
@@ -58,7 +75,7 @@ def when(given: str | None) -> datetime | None:
 def chapters(message: Mapping[str, Any], arrival: Arrival) -> list[Chapter]:
     """In the order in which they happened."""
     by = f"With the key “{arrival.inbound_key}”" if arrival.inbound_key else "From the bridge itself"
-    told = f"{by}, to {action_words(message['action'])}."
+    told = f"{by}, to {action_words(message)}."
     found = [Chapter("Received", when(message["received_at"]), told)]
     if message["is_test"]:
         found.append(

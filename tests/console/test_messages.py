@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from html import unescape
+from typing import Any
 
 import pytest
 from console.conftest import SECRET_KEY, USERS, Console, SignedIn
@@ -14,6 +15,7 @@ from servers import SandboxUnderTest, running_sandbox
 from web.running import ID, PLAIN, Starter, literal, sale
 
 from bridge import job_runner
+from bridge.console.story import title_of
 from bridge.destinations import configured
 from bridge.job_runner import JobRunner
 from bridge.rendering import Renderer
@@ -328,6 +330,21 @@ class TestSendingAgain:
         assert "There is no message with this id." in told
         assert console.bridge.message(good)["state"] == "accepted"
 
+    def test_after_it_one_is_back_at_the_search(self, console: Console, signed_in: SignedIn) -> None:
+        for user in ("ada", "bob"):
+            refuse(console, user)
+        console.bridge.publish(plain=PLAIN)
+        page = signed_in("publisher")
+
+        page.goto("/console/messages?template=plain&event_id=&state=dead")
+        page.get_by_label("All on this page").check()
+        page.get_by_role("button", name="Send 2 messages again…").click()
+        page.get_by_role("button", name="Send 2 messages again").click()
+        expect(page.locator("#told")).to_contain_text("2 messages on the way again.")
+
+        expect(page.get_by_label("Template")).to_have_value("plain")
+        expect(page.get_by_label("Became of it")).to_have_value("dead")
+
     def test_nothing_is_sent_before_somebody_is_sure(self, console: Console) -> None:
         found = refuse(console)
         console.bridge.publish(plain=PLAIN)
@@ -432,3 +449,87 @@ class TestSendingAgain:
         job = console.bridge.call("GET", "/v1/jobs/" + to.rpartition("/")[2]).body
         assert (job["count"], job["by"]) == (1, "publisher")
         assert json.loads(json.dumps(job["filter"])) == {"state": "dead", "cause": cause}
+
+
+class TestEveryDestination:
+    """Whatever goes anywhere has a story, and stands in the list."""
+
+    @pytest.fixture
+    def console(self, start: Starter, rokt: SandboxUnderTest) -> Iterator[Console]:
+        bridge = start(
+            CONSOLE_USERS=USERS,
+            SECRET_KEY=SECRET_KEY,
+            sandbox=rokt,
+            BRAZE_REST_URL=rokt.url,
+            BRAZE_API_KEY="a-braze-key",
+            ROKT_EVENTS_URL=f"{rokt.url}/v2",
+            ROKT_EVENTS_KEY="a-key",
+            ROKT_EVENTS_SECRET="an-events-secret",
+            ROKT_EVENTS_ENVIRONMENT="development",
+            ROKT_AUDIENCE_URL=rokt.url,
+            ROKT_ACCOUNT_ID="1234",
+            ROKT_API_KEY="rpub-1",
+            ROKT_API_SECRET="rsec-very-secret",
+            BATCH_COUNT="1",
+        )
+        with bridge.served() as url:
+            yield Console(bridge, url)
+
+    def test_it_is_listed_told_and_asked_for(self, console: Console) -> None:
+        bridge = console.bridge
+        sold = {"email": "ada@example.com", "user_id": "ada", "amount": "5", "currency": "USD"}
+        told = {"subscription_id": ID, "account_code": "brazetest"}
+        accepted = [
+            bridge.accept(literal()),
+            bridge.accept({**literal(), "action": "update", "event": {"event_id": "e1", "title": "New"}}),
+            bridge.accept({**literal(), "action": "delete", "event": {"event_id": "e1"}}),
+            bridge.accept({**sold, "confirmation_ref": "C-1"}, "/v1/conversions"),
+            bridge.accept({"action": "include", "email": "a@example.com"}, "/v1/audiences/VIP"),
+            bridge.accept(
+                {"action": "subscribe", "external_id": "ada", "subscription": told}, "/v1/subscribers"
+            ),
+        ]
+        visitor = console.visitor("publisher")
+
+        for _ in ("waiting", "delivered"):
+            assert visitor.get("/console/messages").status_code == 200
+            for one in accepted:
+                for message_id in one.body.get("ids", [one.id]):
+                    assert visitor.get(f"/console/messages/{message_id}").status_code == 200
+            bridge.deliver()
+
+        answer = visitor.post("/console/messages/again", id=[one.id for one in accepted])
+        assert f"Send {len(accepted)} messages again?" in text(answer)
+
+    def test_what_is_unclear_needs_somebody_and_says_what_a_second_time_would_do(
+        self, console: Console, rokt: SandboxUnderTest
+    ) -> None:
+        rokt.fault(path="/v2", times=1, drop="after")
+        sold = {"email": "ada@example.com", "user_id": "ada", "amount": "5", "currency": "USD"}
+        one = console.bridge.accept(sold, "/v1/conversions").id
+        console.bridge.deliver()
+        visitor = console.visitor("publisher")
+
+        story = text(visitor.get(f"/console/messages/{one}"))
+        groups = text(visitor.get("/console/dead"))
+
+        assert "Unclear: Rokt did not answer" in story
+        assert "to send it twice would count it twice" in story
+        assert "1 message to Rokt conversions" in groups
+        assert "unclear: Rokt did not answer" in groups
+
+    @pytest.mark.parametrize(
+        ("message", "title"),
+        [
+            ({"request": {"event": {"title": " Sale "}}, "template": "a"}, "Sale"),
+            ({"request": {"event": {"title": ""}}, "template": "summer"}, "summer"),
+            ({"request": None, "template": "summer"}, "summer"),
+            ({"request": {"event": "subscribe"}, "action": "look_up"}, "Ask whose a subscription is"),
+            ({"request": {"event": {"title": 5}}, "action": "new"}, "New"),
+            ({"destination": "braze", "action": "update"}, "Tell of a change to a subscription"),
+        ],
+    )
+    def test_a_message_is_named_by_what_it_is_about(self, message: dict[str, Any], title: str) -> None:
+        whole = {"request": {}, "template": None, "action": "create", "destination": "rokt_calendar"}
+
+        assert title_of(whole | message) == title
