@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 from postgres import running_postgres
 
 from bridge.database import Database
 from bridge.schema import migrate
 
 DATABASES = ("sqlite", "postgresql")
+
+settings.register_profile("bridge", deadline=None)  # how long something takes is no test's affair
+settings.load_profile("bridge")
 
 
 @pytest.fixture(scope="session")
