@@ -330,9 +330,9 @@ class Worker:
         self._counts_at = time.monotonic() + COUNT_LATER
         try:
             self._counts_at = time.monotonic() + self._counting.step(self._database)
-        except UNAVAILABLE:
-            raise
-        except Exception:  # a fault of ours in what people look at must not stop what is sent
+        except UNAVAILABLE as down:  # one slow statement is no reason to leave calls to others
+            log.warning("counting.failed", worker=self._id, error=type(down).__name__)
+        except Exception:  # a fault of ours in what people look at
             log.exception("counting.failed", worker=self._id)
 
     def _record_expired(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from factories import NOON, a_message
+from factories import a_message
 from outbox.steps import Outbox, eventually
 
 from bridge import counting
@@ -23,8 +23,6 @@ from bridge.outbox.sample_tables import counting as counting_rows
 from bridge.outbox.sample_tables import depths
 from bridge.outbox.tables import workers
 from bridge.worker import Worker
-
-LONG_AGO = NOON - timedelta(days=3650)
 
 
 class Clock:
@@ -209,24 +207,27 @@ class TestAWorker:
         with running(database_url):
             eventually(lambda: holder(database) != first)
 
-    def test_goes_on_when_its_count_fails(
-        self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        "fault", [ValueError("ours"), sa.exc.OperationalError("", {}, Exception("slow"))]
+    )
+    def test_keeps_its_calls_when_its_count_fails(
+        self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch, fault: Exception
     ) -> None:
-        failed = threading.Event()
+        """Under another id it would leave them to be made again by others."""
+        failures: list[set[str]] = []
 
         def fail(*_given: object) -> None:
-            failed.set()
-            raise ValueError("a fault of ours")
+            failures.append(worker_ids(database))
+            raise fault
 
         monkeypatch.setattr(tally, "read_piece", fail)
-        monkeypatch.setattr(worker_module, "COUNT_LATER", 3600.0)
-        outbox = Outbox(database)
+        monkeypatch.setattr(worker_module, "COUNT_LATER", 0.01)
+        monkeypatch.setattr(worker_module, "DATABASE_GONE_WAIT", 0.01)
         with running(database_url):
-            assert failed.wait(20)
-            outbox.beat("w-lost", LONG_AGO)
-            # Another heartbeat takes the silent worker's row away.
-            monkeypatch.setattr(worker_module, "HEARTBEAT_EVERY", 0.01)
-            eventually(lambda: "w-lost" not in worker_ids(database))
+            eventually(lambda: len(failures) > 3)
+
+        assert len(failures[0]) == 1
+        assert all(ids == failures[0] for ids in failures)
 
 
 def worker_ids(database: Database) -> set[str]:
