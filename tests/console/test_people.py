@@ -5,12 +5,13 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from console.conftest import Console, SignedIn
+from console.conftest import SECRET_KEY, USERS, Console, SignedIn
 from console.test_messages import console, refuse, rokt, text
 from playwright.sync_api import expect
-from web.running import ID, OTHER_ID, literal
+from servers import SandboxUnderTest
+from web.running import ID, OTHER_ID, Starter, literal, start_on_both
 
-__all__ = ["console", "rokt"]
+__all__ = ["console", "rokt", "start_on_both"]
 
 STRANGE = [
     "a/b",
@@ -164,3 +165,37 @@ def test_a_page_mark_that_is_none_is_refused_in_words(console: Console) -> None:
 
 def test_nobody_sees_a_person_without_signing_in(console: Console) -> None:
     assert console.visitor().get("/console/people/ada").status_code == 303
+
+
+def test_every_page_reads_either_database(start_on_both: Starter, rokt: SandboxUnderTest) -> None:
+    bridge = start_on_both(CONSOLE_USERS=USERS, SECRET_KEY=SECRET_KEY, sandbox=rokt, BRAZE_SYNC="off")
+    console = Console(bridge, "")
+    subscribe(console, "ada")
+    bridge.accept(literal(user_id="ada", event__title="Winter sale"))
+    bridge.deliver()
+    failed = refuse(console, "ada")
+    waiting = bridge.accept(literal(user_id="ada", event__title="Later")).id
+    visitor = console.visitor("publisher")
+
+    person = text(visitor.get("/console/people/ada"))
+    story = text(visitor.get(f"/console/messages/{failed}"))
+    waits = text(visitor.get(f"/console/messages/{waiting}"))
+    causes = text(visitor.get("/console/dead"))
+    cause = {
+        "state": "dead",
+        "cause": 'unknown template: template: there is no published template "plain"; there are …',
+    }
+    found = text(visitor.get("/console/messages", **cause))
+    sure = text(visitor.get("/console/messages/again", **cause))
+    job = visitor.post("/console/messages/again", sure="1", **cause).location
+
+    assert "Winter sale" in person
+    assert "1 subscription ·" in person
+    assert "iPhone" in person
+    assert "Failed: needs you" in story
+    assert "Leaves in a moment" in waits
+    assert '1 message of plain: there is no published template "plain"' in causes
+    assert "Send all of this search again…" in found
+    assert "Send 1 message again?" in sure
+    assert "Waits for a worker" in text(visitor.get(job))
+    assert "Send again 1 message" in text(visitor.get("/console/messages/jobs"))
