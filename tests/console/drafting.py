@@ -75,4 +75,5 @@ def send_five(bridge: Bridge, **variables: Any) -> list[str]:
 
 def text_of(page: str) -> str:
     """A page as it is read."""
-    return " ".join(html.unescape(re.sub("<[^>]+>", "", page)).split())
+    apart = re.sub(r"<(?:br|/?(?:p|td|th|dt|dd|div|li|h[1-6]))\b[^>]*>", " ", page)
+    return " ".join(html.unescape(re.sub("<[^>]+>", "", apart)).split())
