@@ -80,7 +80,8 @@ def person_url(user_id: str, **query: Any) -> str:
     return url_for("console.people", user_id=user_id, **query)
 
 
-def template_url(name: str, version: int | None = None) -> str:
-    """Where a template is written, or what one of its versions was; "": all templates."""
+def template_url(name: str, version: int | None = None, *, line: int | None = None) -> str:
+    """Where a template is written, to the line, or what one of its versions was; "": all templates."""
     path = f"{url_for('console.home').removesuffix('/go')}/templates/{quote(name, safe='')}".rstrip("/")
-    return path if version is None else f"{path}/versions/{version}"
+    path += "" if version is None else f"/versions/{version}"
+    return path if line is None else f"{path}#line-{line}"

@@ -125,7 +125,7 @@ def what_next(
                 "bad",
             )
         case State.DELIVERED:
-            told = "It went into the calendar service; each device takes it up when it next looks there."
+            told = "Rokt has it; each device follows when it next looks there."
             return Next("Nothing more", told if destination == "rokt_calendar" else "It is done.", "good")
         case State.SKIPPED:
             return Next("Nothing more", "Nothing had to leave.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from console.conftest import Console, SignedIn
 from console.test_messages import PLAIN, console, refuse, rokt, text, work
@@ -99,8 +101,12 @@ def test_a_cause_is_mended_and_exactly_its_messages_are_sent_again(
     page.goto("/console/dead")
     card = page.locator("article").filter(has_text="is not a number")
     expect(card.get_by_role("button", name="Mend plain, line 2")).to_have_attribute(
-        "href", "/console/templates/plain"
+        "href", "/console/templates/plain#line-2"
     )
+    card.get_by_role("button", name="Mend plain, line 2").click()
+    expect(page).to_have_url(re.compile("/console/templates/plain"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("plain")
+    page.goto("/console/dead")
     console.bridge.publish(plain=NUMBER.replace("required, number", 'default ""'))
     card.get_by_role("button", name="Mended: send all 3 again…").click()
     expect(page.get_by_role("heading", name="Send 3 messages again?")).to_be_visible()
