@@ -98,21 +98,15 @@ def form_of(
 
 def using(piece: str, sources: Mapping[str, str]) -> list[str]:
     """The templates that name a piece, directly or by another piece."""
-    found = {piece}
-    while more := {
-        name
-        for name, text in sources.items()
-        if name not in found and any(_names(text, one) for one in found)
-    }:
-        found |= {name for name in more if name.startswith("_")}
-        if not any(name.startswith("_") for name in more):
-            break
-    named = [
-        name
-        for name, text in sources.items()
-        if not name.startswith("_") and any(_names(text, one) for one in found)
-    ]
-    return sorted(named)
+    found, more = set[str](), {piece}
+    while more:
+        found |= more
+        more = {
+            name
+            for name, text in sources.items()
+            if name not in found and any(_names(text, one) for one in more if one.startswith("_"))
+        }
+    return sorted(name for name in found if not name.startswith("_"))
 
 
 def check_size(source: str) -> None:

@@ -17,7 +17,7 @@ from bridge.calendar.versions import Draft, DraftConflict
 from bridge.calendar.zones import catalogue
 from bridge.console import editor_preview, hints, roles
 from bridge.console.difference import difference
-from bridge.console.editing import edited, form_of, read_edit, text_of, using
+from bridge.console.editing import check_size, edited, form_of, read_edit, text_of, using
 from bridge.console.fetched import answers_a_script, body
 from bridge.console.roles import needs
 from bridge.database import clock
@@ -79,6 +79,7 @@ def register(console: Blueprint, parts: Parts) -> None:
         """409 with both texts where another draft stands than the one that the page saw."""
         given = body()
         source = edited(name, read_edit(given))
+        check_size(source)
         revision = given.get("revision")
         if not (revision is None or (isinstance(revision, int) and 0 < revision < 2**31)):
             raise InvalidPayload("The page sent no revision: load it again.")
@@ -116,7 +117,7 @@ def register(console: Blueprint, parts: Parts) -> None:
         revision = request.form.get("revision", "")
         with parts.database.write() as connection:
             published = versions.published_source(connection, name)
-            is_gone = revision.isdigit() and versions.discard_draft(connection, name, int(revision[:9]))
+            is_gone = revision.isdecimal() and versions.discard_draft(connection, name, int(revision[:9]))
         if not is_gone:
             flash("The draft was changed meanwhile: it stays as it is.", "bad")
         elif published is None:

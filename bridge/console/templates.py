@@ -16,8 +16,7 @@ from bridge.console.hints import STARTER, STARTER_PIECE
 from bridge.console.roles import needs
 from bridge.database import clock
 from bridge.errors import InvalidPayload, InvalidValue
-from bridge.outbox.by_template import counts_since
-from bridge.routes.calendar_messages import DESTINATION
+from bridge.outbox import samples
 from bridge.web.parts import Parts
 
 NAV = (("Templates", "templates"),)
@@ -88,7 +87,7 @@ def tabs_of(name: str) -> list[tuple[str, str]]:
 def _page(parts: Parts, name: str = "", like: str = "", fault: str = "") -> str:
     with parts.database.browse() as connection:
         entries = versions.entries(connection)
-        counts = counts_since(connection, DESTINATION, clock(connection) - A_DAY)
+        counts = samples.of_templates(connection, clock(connection) - A_DAY)
     return render_template(
         "templates.html",
         templates=[entry for entry in entries if not entry.is_piece],

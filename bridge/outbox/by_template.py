@@ -1,8 +1,7 @@
-"""What a template's messages were of late: looked for among the newest alone, as no index goes by template."""
+"""A template's latest messages: looked for among the newest alone, as no index goes by template."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,18 +12,9 @@ from bridge.outbox.reading import Filter
 from bridge.outbox.search import newest
 from bridge.outbox.tables import messages
 
-MOST_COUNTED = 5_000  # messages of one look
 MOST_LOOKED_AT = 2_000
 
 _table = messages.c
-
-
-@dataclass(frozen=True)
-class Counts:
-    """By template: how many are in each state. `most`: only the newest so many were counted; None: all were."""
-
-    by_template: Mapping[str, Mapping[str, int]]
-    most: int | None
 
 
 @dataclass(frozen=True)
@@ -35,22 +25,6 @@ class Seen:
     user_id: str
     state: str
     received_at: datetime
-
-
-def counts_since(
-    connection: Connection, destination: str, since: datetime, most: int = MOST_COUNTED
-) -> Counts:
-    """What was accepted since then and is no test."""
-    seqs = newest(connection, Filter(destination=destination, since=since, limit=most))
-    query = (
-        sa.select(_table.template, _table.state, sa.func.count().label("count"))
-        .where(_table.seq.in_(seqs[:most]), _table.template.is_not(None), sa.not_(_table.is_test))
-        .group_by(_table.template, _table.state)
-    )
-    found: dict[str, dict[str, int]] = {}
-    for template, state, count in connection.execute(query) if seqs else ():
-        found.setdefault(template, {})[state] = count
-    return Counts(found, most if len(seqs) > most else None)
 
 
 def newest_of(

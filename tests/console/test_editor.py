@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from console.conftest import SECRET_KEY, USERS, Console, SignedIn, Visitor
+from console.test_pages import FRONTEND, installed, judge
 from playwright.sync_api import Page, expect
 from web.running import ID, SALE, Starter, sale
 
@@ -786,6 +787,36 @@ class TestByHand:
         open_editor(page, f"{AT}{view}")
 
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_everybody_can_read_and_use_it(self, signed_in: SignedIn, scheme: str) -> None:
+        """By axe-core, with all that unfolds, and with a mistake and a warning in it."""
+        axe = (installed(FRONTEND) / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+        page = open_editor(signed_in("editor", color_scheme=scheme))
+        for unfolded in (
+            "What it is for, and its variables",
+            "With whose values",
+            "Both sides of each condition",
+        ):
+            page.get_by_text(unfolded).click()
+        page.get_by_label("Values", exact=True).select_option("pasted")
+        title(page).focus()
+        page.get_by_text("Filters", exact=True).click()
+        expect(page.locator("#branches li").first).to_be_visible()
+        findings = judge(page, axe)
+        page.get_by_role("button", name="Week").click()
+        expect(page.locator("#calendar")).to_contain_text("Fri 4")
+        findings += judge(page, axe)
+        page.get_by_role("button", name="Month").click()
+        title(page).fill("{{ first_nam }}" * 20)
+        expect(page.locator("#notes .warn").first).to_be_visible()
+        findings += judge(page, axe)
+        page.get_by_label("Location", exact=True).fill("{{ x | uper }}")
+        expect(page.get_by_text("This is the event as it was before the mistake")).to_be_visible()
+        to_source(page)
+        findings += judge(page, axe)
+
+        assert findings == []
 
     def test_every_field_and_button_has_a_name(self, signed_in: SignedIn) -> None:
         page = open_editor(signed_in("editor"))

@@ -37,13 +37,13 @@
       return { domNodes: [block] };
     }
     const calendar = new Calendar($("calendar"), {
-      plugins: [dayGrid, timeGrid, theme], timeZone: "UTC", initialView: "dayGridMonth", height: 400, firstDay: 1,
+      plugins: [dayGrid, timeGrid, theme], timeZone: "UTC", initialView: "dayGridMonth", height: "auto", firstDay: 1,
       headerToolbar: { left: "title", center: "", right: "prev,next" }, nowIndicator: false,
       eventDisplay: "block", allDaySlot: true, eventContent: entry, fixedWeekCount: false, locale: "en-GB",
       eventTimeFormat: { hour: "2-digit", minute: "2-digit", hour12: false },
       views: {
         timeGridWeek: {
-          dayHeaderContent: ({ date }) => `${DAYS[date.getUTCDay()]} ${date.getUTCDate()}`, eventMinHeight: 36, displayEventEnd: false, titleFormat: { day: "numeric", month: "short", year: "numeric" },
+          dayHeaderContent: ({ date }) => `${DAYS[date.getUTCDay()]} ${date.getUTCDate()}`, eventMinHeight: 36, slotDuration: "01:00:00", displayEventEnd: false, titleFormat: { day: "numeric", month: "short", year: "numeric" },
         },
       },
       slotHeaderFormat: { hour: "2-digit", minute: "2-digit", hour12: false },
@@ -55,16 +55,12 @@
       const text = JSON.stringify([one ?? null, calendar.view.type]);
       if (text === drawnText) return;
       drawnText = text;
-      const hour = one && !one.allDay ? Math.max(0, Number(one.start.slice(11, 13)) - 1) : 8;
-      const scrollTime = `${String(hour).padStart(2, "0")}:00:00`;
       calendar.batchRendering(() => {
-        calendar.setOption("scrollTime", scrollTime);
         calendar.removeAllEvents();
         if (!one) return;
         calendar.addEvent({ ...one });
         calendar.gotoDate(one.start);
       });
-      if (calendar.view.type === "timeGridWeek") requestAnimationFrame(() => calendar.scrollToTime(scrollTime));
     }
     const press = (pressed, name) => {
       for (const one of document.querySelectorAll(`[data-${name}]`)) one.setAttribute("aria-pressed", String(one === pressed));
@@ -171,8 +167,10 @@
         put("notes", told.notes);
         $("ics").hidden = !told.calendar;
         $("preview").classList.toggle("nothing", !told.calendar);
-        // While a mistake stands, what was drawn last stays, pale: it need not flicker at each half of a tag.
-        if (told.calendar || !told.faults.some((one) => one.level === "refuse")) {
+        // While a mistake stands, what was drawn last stays, grey: it need not flicker at each half of a tag.
+        const isMistaken = !told.calendar && told.faults.some((one) => one.level === "refuse");
+        $("stale").hidden = !isMistaken || !events;
+        if (!isMistaken) {
           events = told.calendar;
           put("when", told.when);
           put("phone", told.phone);

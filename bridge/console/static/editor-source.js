@@ -35,7 +35,7 @@
         ".cm-scroller": { fontFamily: "var(--pico-font-family-monospace)", lineHeight: "1.55" },
         ".cm-content": { caretColor: "var(--pico-color)" },
         ".cm-cursor": { borderLeftColor: "var(--pico-color)" },
-        ".cm-gutters": { backgroundColor: "var(--pico-card-sectioning-background-color)", color: "var(--pico-muted-color)", border: "none" },
+        ".cm-gutters": { backgroundColor: "var(--pico-card-sectioning-background-color)", color: "var(--code-comment)", border: "none" },
         ".cm-activeLine, .cm-activeLineGutter": { backgroundColor: "var(--code-line)" },
         "&.cm-focused .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "var(--code-selection) !important" },
         ".cm-tooltip, .cm-panels": { backgroundColor: "var(--pico-card-background-color)", color: "var(--pico-color)", border: "1px solid var(--pico-muted-border-color)" },
@@ -103,7 +103,7 @@
         keymap.of([cm.indentWithTab, ...cm.lintKeymap]),
         EditorView.lineWrapping,
         EditorState.readOnly.of(isFixed),
-        EditorView.contentAttributes.of({ "aria-label": parent.dataset.label, spellcheck: "false" }),
+        EditorView.contentAttributes.of({ "aria-label": parent.dataset.label, spellcheck: "false", tabindex: "0" }),
         theme(cm),
         EditorView.updateListener.of((update) => {
           if (update.focusChanged && update.view.hasFocus) onFocus();
