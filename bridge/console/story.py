@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from bridge.console import try_message
 from bridge.console.reasons import in_words, place, spot, upstream, what_to_do
 from bridge.message import State
 from bridge.outbox.reading import Arrival
@@ -75,6 +76,8 @@ def when(given: str | None) -> datetime | None:
 def chapters(message: Mapping[str, Any], arrival: Arrival) -> list[Chapter]:
     """In the order in which they happened."""
     by = f"With the key “{arrival.inbound_key}”" if arrival.inbound_key else "From the bridge itself"
+    if arrival.route == try_message.ROUTE:
+        by = f"From the console, by {arrival.inbound_key.removeprefix(try_message.BY)}"
     told = f"{by}, to {action_words(message)}."
     found = [Chapter("Received", when(message["received_at"]), told)]
     if message["is_test"]:
@@ -84,6 +87,10 @@ def chapters(message: Mapping[str, Any], arrival: Arrival) -> list[Chapter]:
     if message["template"] and message["version"]:
         found.append(
             Chapter("Rendered", None, f"{message['template']}, version {message['version']}.", "good")
+        )
+    elif message["template"] and message["is_test"] and message["request"]:
+        found.append(
+            Chapter("Rendered from the draft", None, f"{message['template']}, as it was then.", "good")
         )
     if is_refused(message):
         words = in_words(message["reason"] or "", message["destination"], is_refused=True)
@@ -98,7 +105,11 @@ def chapters(message: Mapping[str, Any], arrival: Arrival) -> list[Chapter]:
 
 def is_refused(message: Mapping[str, Any]) -> bool:
     """A template refused it: nothing of it was ever sent."""
-    return bool(message["state"] == State.DEAD and message["template"] and not message["version"])
+    return bool(
+        message["state"] == State.DEAD
+        and message["template"]
+        and not (message["version"] or message["request"])
+    )
 
 
 def what_next(

@@ -25,6 +25,7 @@ from bridge.subscribers.addressee import Addressee
 from bridge.subscribers.facts import key_of_subscription
 
 ROUTE = "console.test_send"  # none of the map's: it is sent again as it is, and not rendered anew
+BY = "console: "  # in a key's place: the person follows
 _EXTERNAL_ID = "external_id:"
 _LONGEST_USER = 60  # characters of a name in the event's id
 
@@ -160,7 +161,7 @@ def _request(body: dict[str, Any], messages: tuple[NewMessage, ...], request_id:
     return Request(
         messages,
         request_id,
-        inbound_key=f"console: {by}",
+        inbound_key=f"{BY}{by}",
         route=ROUTE,
         payload=payload,
         size=len(json.dumps(body)),

@@ -258,3 +258,41 @@ def test_without_a_credential_for_rokt_it_says_which(start: Starter) -> None:
 
     assert "Rokt Calendar is off" in console.visitor("editor").get(f"{AT}/test-send").get_data(as_text=True)
     assert "Rokt Calendar is off" in send(console).get_data(as_text=True)
+
+
+def test_the_story_of_a_drafts_test_says_who_sent_it_and_that_the_draft_made_it(console: Console) -> None:
+    write(console, TODAY)
+    message_id = _id(send(console, of="draft").get_data(as_text=True))
+
+    page = text_of(console.visitor("viewer").get(f"/console/messages/{message_id}").get_data(as_text=True))
+
+    assert "From the console, by editor, to" in page
+    assert "Rendered from the draft" in page
+
+
+def test_a_drafts_test_that_rokt_refuses_is_no_refusal_of_the_template(
+    console: Console, rokt: SandboxUnderTest
+) -> None:
+    write(console, TODAY)
+    rokt.fault(path="/v1/subscriptionevent", status=400)
+    message_id = _id(send(console, of="draft").get_data(as_text=True))
+    console.bridge.deliver()
+
+    page = text_of(console.visitor("viewer").get(f"/console/messages/{message_id}").get_data(as_text=True))
+
+    assert console.bridge.message(message_id)["state"] == "dead"
+    assert "The template refused it" not in page
+
+
+def test_a_drafts_test_that_is_sent_again_is_the_same_event(console: Console) -> None:
+    write(console, TODAY)
+    message_id = _id(send(console, of="draft").get_data(as_text=True))
+    console.bridge.deliver()
+
+    again = console.bridge.post({}, f"/v1/messages/{message_id}/replay")
+    console.bridge.deliver()
+
+    first, second = reached(console)
+    assert again.status in (200, 202)
+    assert first == second
+    assert console.bridge.post({}, f"/v1/messages/{message_id}/replay", render="current").status == 422
