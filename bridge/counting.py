@@ -15,17 +15,16 @@ from bridge.ledger.coming import Look
 from bridge.outbox import tally
 from bridge.outbox.depth import Depth
 
-EVERY = 20.0  # seconds
+EVERY = 20.0  # seconds from one whole count to the next, at least
 NEXT_PIECE = 0.25  # seconds; the worker's own work goes on meanwhile
-RESTS = 3  # times as long as a whole count took
+RESTS = 1  # times as long as a whole count took
 
 
 @dataclass
 class _Task:
-    """`piece` does a little and says whether that was the last. `every`: seconds from one whole count to the next."""
+    """`piece` does a little, and says whether that was the last."""
 
     piece: Callable[[Database], bool]
-    every: float = EVERY
     due_at: float = float("-inf")
     began_at: float | None = None
 
@@ -35,7 +34,7 @@ class _Task:
         now = time.monotonic()
         if is_done:
             self.began_at = None
-            self.due_at = max(began + self.every, now + RESTS * (now - began))
+            self.due_at = max(began + EVERY, now + RESTS * (now - began))
         else:
             self.due_at = now + NEXT_PIECE
 
@@ -49,7 +48,7 @@ class Counting:
         self._look = Look()
         self._is_ours = False
         self._tally = _Task(self._count)
-        self._tasks = (self._tally, _Task(self._measure), _Task(self._look_ahead, every=3 * EVERY))
+        self._tasks = (self._tally, _Task(self._measure), _Task(self._look_ahead))
 
     def step(self, database: Database) -> float:
         """A piece of what is due. Returns in how many seconds the next is."""

@@ -100,22 +100,22 @@ def test_a_long_count_leaves_time_between_its_pieces(
     assert waiting(database) == 5
 
 
-def test_what_is_counted_rests_for_longer_than_it_took(
+def test_a_count_that_took_long_is_not_begun_again_at_once(
     database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(depth, "MOST", 2)
+    monkeypatch.setattr(counting, "RESTS", 3)
     accept(database, 5)
     counts = Counting("w-1")
-    for _ in range(3):
+    while waiting(database) is None:
         counts.step(database)
-    clock.now = 40.0
-    for _ in range(6):
-        counts.step(database)
-        clock.now += 10
+        clock.now += 20
 
-    counts._tally.due_at = counts._tasks[2].due_at = 10_000.0
+    _, measured, _ = counts._tasks
 
-    assert counts.step(database) >= counting.RESTS * 40 - 60
+    took = clock.now - 20 - 20  # the first step counts what came
+    assert took > 40
+    assert measured.due_at == clock.now - 20 + 3 * took
 
 
 def test_two_workers_count_nothing_twice(database: Database, clock: Clock) -> None:

@@ -18,9 +18,9 @@ from sqlalchemy.ext.compiler import compiles
 
 from bridge.ledger.coming_tables import coming, coming_counts
 from bridge.ledger.tables import calendar_events
-from bridge.rows import insert, upsert
+from bridge.rows import among, insert, upsert
 
-MOST = 4_000  # events of one piece
+MOST = 2_000  # events of one piece
 HORIZON = timedelta(days=400)
 MOST_OF_TEMPLATE = 500  # days and event ids; with more it has one event a day
 MOST_ROWS = 5_000
@@ -93,9 +93,9 @@ class Look:
             self._account = connection.scalar(_FIRST_ACCOUNT)
         if self._account is None:
             return True
-        bound = {"account": self._account, "after": self._event}
+        bound: dict[str, Any] = {"account": self._account, "after": self._event}
         last = connection.scalar(_LAST_OF_PIECE, bound | {"skipped": MOST - 1})
-        bound["now"] = _text(self._began_at)
+        bound |= {"now": _text(self._began_at), "by_days": sorted(self._by_days)}
         if last is not None:
             bound["upto"] = last
         rows = connection.execute(_PIECE if last is None else _PIECE_UPTO, bound).all()
@@ -235,7 +235,9 @@ def _piece(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     own_length = sa.func.length(row.rokt_event_id) - sa.func.length(its_user)
     own = sa.func.substr(row.rokt_event_id, 1, own_length)
     event_id = sa.case(
-        (sa.and_(own_length > 0, row.rokt_event_id == own + its_user), own), else_=row.rokt_event_id
+        (among(sa.func.coalesce(row.template, ""), "by_days"), sa.literal_column("''")),
+        (sa.and_(own_length > 0, row.rokt_event_id == own + its_user), own),
+        else_=row.rokt_event_id,
     )
     day = sa.case((row.end > sa.bindparam("now"), sa.func.substr(row.start, 1, 10)))
     return sa.select(

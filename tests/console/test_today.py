@@ -245,7 +245,7 @@ class TestOverTime:
         assert found["waiting"][-1] is None
 
     def test_is_of_one_destination_where_that_is_asked_for(self, console: Console, now: datetime) -> None:
-        counted(console.bridge, now, m2={"accepted": 7})
+        counted(console.bridge, now, m12={"accepted": 7})
         visitor = console.visitor("viewer")
 
         def accepted(destination: str) -> int:

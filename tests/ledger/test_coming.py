@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from factories import NOON
+from outbox.test_stale_statistics import fetched
 
 from bridge.database import Database
 from bridge.ledger import coming
 from bridge.ledger.coming import Entry, Look
 from bridge.ledger.events import Change, Standing, record
+from bridge.ledger.tables import calendar_events
+from bridge.outbox.claim import go_by_index
 
 TODAY = NOON.date()
 A_YEAR = TODAY + timedelta(days=365)
@@ -203,6 +208,33 @@ def test_the_next_day_that_has_something_is_known(database: Database) -> None:
     with database.read() as connection:
         assert coming.next_day(connection, TODAY) == TODAY + timedelta(days=70)
         assert coming.next_day(connection, TODAY + timedelta(days=71)) is None
+
+
+def test_a_piece_reads_no_more_than_it_looks_at_whatever_the_statistics_say(
+    postgresql_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those of an empty ledger."""
+    monkeypatch.setattr(coming, "MOST", 32)
+    with closing(Database(postgresql_database_url)) as database:
+        for is_seen in (False, True):
+            with database.write() as connection:
+                connection.execute(sa.delete(calendar_events))
+                if is_seen:
+                    connection.execute(sa.text("ANALYZE"))
+                standing = Standing(an_event(), True)
+                changes = [
+                    Change((f"account-{n % 3}", f"sale_{n}"), standing, str(n), "flash_sale", 3, NOON)
+                    for n in range(2_000)
+                ]
+                record(connection, changes, {}, NOON)
+
+        with database.write() as connection, fetched(connection) as counts:
+            go_by_index(connection)
+            look = Look()
+            for _ in range(3):
+                assert not look.piece(connection, NOON)
+
+    assert 3 * 32 <= counts["calendar_events"] <= 3 * 3 * 32
 
 
 def test_an_empty_ledger_is_looked_through_too(database: Database) -> None:

@@ -59,6 +59,12 @@
   const atRest = (chart) => {
     if (chart.cursor.idx == null && chart.data[0].length) chart.setLegend({ idx: chart.data[0].length - 1 });
   };
+  // A value between two that nobody counted is no line.
+  const alone = (chart, series) => {
+    const its = chart.data[series];
+    return its.flatMap((value, index) =>
+      value != null && its[index - 1] == null && its[index + 1] == null ? [index] : []);
+  };
   const options = (chart, place) => {
     const ink = getComputedStyle(section).color;
     const axis = { stroke: ink, grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 } };
@@ -72,7 +78,7 @@
           const stroke = colour(name ?? column);
           return {
             label, stroke, width: 2, fill: chart.fill?.includes(column) ? `${stroke}33` : undefined,
-            dash: index === 2 ? [6, 4] : undefined, points: { show: false }, value: (_u, value) => chart.tell(value),
+            dash: index === 2 ? [6, 4] : undefined, points: { show: true, size: 5, fill: stroke, filter: alone }, value: (_u, value) => chart.tell(value),
           };
         }),
       ],
