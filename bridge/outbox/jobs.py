@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -197,6 +197,11 @@ def _wanted(told: Mapping[str, Any]) -> Filter:
     if "state" in given:
         given["state"] = State(given["state"])
     return Filter(**given)
+
+
+def is_known(row: Any) -> bool:
+    """Whether this version of the bridge can do such a job."""
+    return row.kind in set(Kind) and row.wanted.keys() <= {one.name for one in fields(Filter)}
 
 
 def job_of(row: Any) -> Job:

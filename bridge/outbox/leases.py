@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.outbox.jobs import OPEN, Job, JobState, job_of
+from bridge.outbox.jobs import OPEN, Job, JobState, is_known, job_of
 from bridge.outbox.tables import jobs
 
 LEASE = timedelta(seconds=5)  # after the last piece of its work, a job is anybody's
@@ -29,13 +29,16 @@ class Work:
 
 
 def free(connection: Connection, runner_id: str, now: datetime) -> list[Job]:
-    """The jobs that this runner may work on, those first that waited longest for it."""
+    """The jobs that this runner may work on, those first that waited longest for it.
+
+    What only a newer version of the bridge knows is left to that.
+    """
     rows = connection.execute(
         sa.select(jobs)
         .where(jobs.c.state.in_(OPEN), _is_free(runner_id, now))
         .order_by(jobs.c.worked_at.is_not(None), jobs.c.worked_at, jobs.c.seq)
     )
-    return [job_of(row) for row in rows]
+    return [job_of(row) for row in rows if is_known(row)]
 
 
 def lease(connection: Connection, job: Job, runner_id: str, now: datetime) -> Job | None:

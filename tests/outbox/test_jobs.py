@@ -20,6 +20,7 @@ from bridge.outbox import jobs, leases, pieces, selection
 from bridge.outbox.jobs import Kind
 from bridge.outbox.pieces import Refusal
 from bridge.outbox.reading import Filter
+from bridge.outbox.tables import jobs as job_rows
 from bridge.outbox.tables import messages
 
 REFUSED = Rejected("answered 400", 400)
@@ -825,3 +826,18 @@ def set_state(outbox: Outbox, message_id: str, state: str, **values: Any) -> Non
     with outbox.database.write() as connection:
         changed = sa.update(messages).where(messages.c.id == message_id)
         connection.execute(changed.values(state=state, **values))
+
+
+@pytest.mark.parametrize("newer", [{"kind": "rewrite"}, {"wanted": {"colour": "red"}}], ids=str)
+def test_what_only_a_newer_version_can_do_is_left_to_it(
+    work: Jobs, outbox: Outbox, newer: dict[str, Any]
+) -> None:
+    dead(outbox, 1)
+    left, done = work.create(), work.create()
+    with outbox.database.write() as connection:
+        connection.execute(sa.update(job_rows).where(job_rows.c.id == left).values(**newer))
+
+    work.work()
+
+    states = dict(outbox.rows(sa.select(job_rows.c.id, job_rows.c.state)))
+    assert states == {left: "waiting", done: "done"}
