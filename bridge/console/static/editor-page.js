@@ -266,6 +266,7 @@
     known: { blocks: given.blocks, filters: given.filters, filterHelp: given.filterHelp, variables: () => variables },
     onChange() {
       Object.assign(text, { source: source.text(), base: source.text(), changes: {}, declared: null, isHeld: false });
+      form.reset();
       changed();
     },
     onFocus() { placeInserts($("source")); },
