@@ -141,8 +141,8 @@ def _refused(state: DestinationState, destination: str, upstream: str) -> Notice
         words,
         state.since,
         reason=state.reason or "",
-        advice=f"Ask {upstream} for a new one; whoever runs the bridge sets it in {names}{suffix}. "
-        "What waits then goes by itself.",
+        advice=f"Ask {upstream} for a new one; whoever runs the bridge sets it in {names}{suffix} "
+        "and starts the workers again. What waits then goes by itself.",
         stops=stops,
     )
 
