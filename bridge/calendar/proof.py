@@ -131,11 +131,19 @@ def _of_key(template: _Template, payloads: Sequence[Mapping[str, Any]]) -> Itera
         words = "the event_id holds the time of the request: a second sending adds a second event, and changes none"
         yield template.at("event_id", "warn", "event_id holds now", words)
     elif not key:
-        words = (
-            "the event_id is the same for all events of this template, so that a user's next event overwrites "
-            "the one before: put the variable into it that tells the events apart, such as sale_{{ sale_id }}"
-        )
-        yield template.at("event_id", "refuse", "event_id constant", words)
+        mend = "put the variable into it that tells the events apart, such as sale_{{ sale_id }}"
+        if any(variable.type in ("time", "day") for variable in template.variables):
+            words = (
+                "the event_id is the same whatever the time is, so that a user's next event overwrites "
+                f"the one before: {mend}"
+            )
+            yield template.at("event_id", "refuse", "event_id constant", words)
+        else:
+            words = (
+                "the event_id is always the same, which is right for one event that everybody gets; "
+                f"if there is ever to be another from this template, {mend}"
+            )
+            yield template.at("event_id", "warn", "event_id constant", words)
     elif not any(variable.required for variable in key.values()):
         names = _listed(key)
         words = (

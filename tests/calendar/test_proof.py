@@ -114,11 +114,21 @@ def test_what_would_die_with_the_examples_is_refused(
 
 
 @pytest.mark.parametrize("event_id", ["sale", "sale_{{ 'x' * 1 if 0 else 1 }}"])
-def test_an_event_id_that_is_the_same_for_all_is_refused(found: Any, event_id: str) -> None:
+def test_an_event_id_that_is_the_same_whatever_the_time_is_refused(found: Any, event_id: str) -> None:
     [finding] = found(event_id=event_id)
 
     assert (finding.level, finding.field, finding.code) == ("refuse", "event_id", "event_id constant")
     assert "sale_{{ sale_id }}" in finding.words
+
+
+def test_one_event_that_everybody_gets_is_only_warned_of(found: Any) -> None:
+    head = "{# One event.\n\nfirst_name required e.g. Ada #}\n"
+
+    findings = found(head=head, event_id="sale", title="x", start="2027-01-05T10:00", end="2027-01-05T11:00")
+
+    [finding] = [one for one in findings if one.field == "event_id"]
+    assert codes([finding]) == [("warn", "event_id", "event_id constant")]
+    assert "right for one event that everybody gets" in finding.words
 
 
 def test_an_event_id_by_a_variable_that_is_set_from_another_is_none(found: Any) -> None:
