@@ -35,7 +35,8 @@ _CREDENTIALS = {
 class Notice:
     """One thing about a destination. `level`: good, slow or bad. `at`: a time behind the words; `then`: the rest.
 
-    `stops`: why nothing of it leaves meanwhile, to follow "nothing leaves while"; blank: some does.
+    `stops`: why nothing of it leaves meanwhile, to follow "nothing leaves while"; blank: some does. `halves`: it
+    leaves at half of what the settings allow.
     """
 
     level: str
@@ -45,6 +46,7 @@ class Notice:
     reason: str = ""
     advice: str = ""
     stops: str = ""
+    halves: bool = False
 
 
 def name_of(destination: str) -> str:
@@ -82,7 +84,7 @@ def notices(
         found.append(Notice("slow", words, whole.hold_until, stops=f"{upstream} asked to wait"))
     elif whole and whole.halved_until and whole.halved_until > now:
         words = f"Slowed to half: {upstream} said it was too much (429). Until"
-        found.append(Notice("slow", words, whole.halved_until, ", if it does not say so again."))
+        found.append(Notice("slow", words, whole.halved_until, ", if it does not say so again.", halves=True))
     return found or [Notice("good", "Healthy.")]
 
 
@@ -97,7 +99,10 @@ def outlook(
     """None: nothing waits, or nothing leaves."""
     if not waits.messages or any(notice.stops for notice in told):
         return None
-    rate = rate_of(limit_of(settings, destination), measured(minutes))
+    limit = limit_of(settings, destination)
+    if limit is not None and any(notice.halves for notice in told):
+        limit /= 2
+    rate = rate_of(limit, measured(minutes))
     return forecast(waits.messages, rate, now, waits.expiring, waits.counted_at)
 
 

@@ -179,6 +179,16 @@ class TestTheForecast:
 
         assert "at 100 a second the last leaves" in cards(console)["Rokt Calendar"]
 
+    def test_goes_by_half_of_what_is_allowed_while_that_was_too_much(
+        self, console: Console, now: datetime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bridge.outbox.samples.MOST_LIVE", 1)
+        accept(console.bridge, 2, now)
+        waits(console.bridge, 480_000, now)
+        state(console.bridge, WHOLE, OPEN, now, halved_until=now + timedelta(minutes=1))
+
+        assert "at 135 a second the last leaves" in cards(console)["Rokt Calendar"]
+
     def test_does_not_trouble_anybody_with_the_few_that_leave_at_once(
         self, console: Console, now: datetime
     ) -> None:
