@@ -15,6 +15,7 @@ from bridge.outbox.payloads import Payload
 from bridge.routes.calendar_events import KEYS
 
 EXAMPLES = 3  # of one change
+MOST_LOOKED_AT = 20  # requests with it, for examples that say something else each
 MOST_GROUPS = 20  # of failures
 LONGEST = 300  # characters of an example
 MADE = "made"
@@ -198,7 +199,7 @@ def _compare(changes: dict[str, Change], old: Case, new: Case, its: Example) -> 
 def _show(change: Change, its: Example, old: str, new: str) -> None:
     """Examples that say something else each."""
     change.count += 1
-    if len(change.examples) < EXAMPLES:
+    if len(change.examples) < EXAMPLES and change.count <= MOST_LOOKED_AT:
         pieces = marked(_cut(old, new), _cut(new, old))
         if all((one.old, one.new) != pieces for one in change.examples):
             change.examples.append(Example(its.message_id, its.user_id, *pieces))

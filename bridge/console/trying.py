@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import takewhile
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -23,6 +25,7 @@ from bridge.web.server import aside
 MOST_PAYLOADS = 200
 MOST_SEEN = 6  # renderings that differ
 MOST_TEMPLATES = 8  # of those that use a shared piece
+TOO_MUCH_AT_ONCE = "all these events together"  # how a preview says that it ends here
 LONGEST = 20.0  # seconds, after which no further template is tried: whoever waits is given up at thirty
 
 
@@ -100,12 +103,8 @@ def with_real_requests(
             break
         variables = [variables_of(one.body) for one in its]
         shape = parts.previews.shape(name, change.drafted)
-        before = None
-        if variables and name in change.published:
-            before = parts.previews.render(name, change.published, variables, now)
-        after = before
-        if before is None or change.text.draft is not None:
-            after = parts.previews.render(name, change.drafted, variables, now) if variables else []
+        before, after = _both(parts, name, change, variables, now)
+        its = its[: len(after)]
         result: Trial = aside(trial, its, before, after, shape)
         times = [one.received_at for one in its]
         found.append(
@@ -120,6 +119,36 @@ def with_real_requests(
     return found
 
 
+def _both(
+    parts: Parts, name: str, change: Change, variables: Sequence[Mapping[str, Any]], now: datetime
+) -> tuple[list[Case] | None, list[Case]]:
+    """With what is published (None: nothing is), and with the draft (without one the same): as many of both."""
+    if name not in change.published:
+        return None, _rendered(parts, name, change.drafted, variables, now)
+    before = _rendered(parts, name, change.published, variables, now)
+    if change.text.draft is None:
+        return before, before
+    after = _rendered(parts, name, change.drafted, variables[: len(before)], now)
+    return before[: len(after)], after
+
+
+def _rendered(
+    parts: Parts, name: str, sources: Mapping[str, str], variables: Sequence[Mapping[str, Any]], now: datetime
+) -> list[Case]:
+    """In several goes where the events are too long for one; fewer than there are where time runs out."""
+    found: list[Case] = []
+    ends = time.monotonic() + LONGEST / 2
+    while len(found) < len(variables) and (not found or time.monotonic() < ends):
+        cases = parts.previews.render(name, sources, variables[len(found) :], now)
+        whole = list(takewhile(_is_rendered, cases))
+        found += whole or cases[:1]
+    return found
+
+
+def _is_rendered(case: Case) -> bool:
+    return case.fault is None or not case.fault.words.startswith(TOO_MUCH_AT_ONCE)
+
+
 def checked(parts: Parts, change: Change, payloads: Mapping[str, Sequence[Payload]]) -> Checked:
     """What proof finds, and what the template's examples make of it now and before.
 
@@ -129,14 +158,14 @@ def checked(parts: Parts, change: Change, payloads: Mapping[str, Sequence[Payloa
     found: list[Finding] = []
     seen: list[Seen] = []
     if change.text.is_piece:
-        found += aside(proof, change.text.name, change.drafted, [], [], now)
+        found += _proof(parts, change.text.name, change.drafted, [], [], now)
     for name in () if found else change.through:
         cases = parts.previews.branches(name, change.drafted, now)
         its = [variables_of(one.body) for one in payloads.get(name, ())]
-        findings: list[Finding] = aside(proof, name, change.drafted, cases, its, now)
+        findings = _proof(parts, name, change.drafted, cases, its, now)
         if change.text.is_piece:
             stood = parts.previews.branches(name, change.published, now)
-            known = {(one.code, one.words) for one in aside(proof, name, change.published, stood, its, now)}
+            known = {(one.code, one.words) for one in _proof(parts, name, change.published, stood, its, now)}
             findings = [one for one in findings if (one.code, one.words) not in known]
         found += [one for one in findings if one not in found]
         if name in change.published:
@@ -171,7 +200,7 @@ def refusals(parts: Parts, change: Change) -> list[Finding]:
     now = datetime.now(UTC)
     name = change.text.name
     cases = [] if change.text.is_piece else parts.previews.branches(name, change.drafted, now)
-    found: list[Finding] = aside(proof, name, change.drafted, cases, [], now)
+    found = _proof(parts, name, change.drafted, cases, [], now)
     return [one for one in found if one.level == "refuse"]
 
 
@@ -186,4 +215,17 @@ def _seen(parts: Parts, name: str, change: Change, cases: Sequence[Case], now: d
     for old, new in zip(before, cases, strict=True):
         if differing := differences(old, new):
             found.append(Seen(name, new.words or "the examples", differing))
+    return found
+
+
+def _proof(
+    parts: Parts,
+    name: str,
+    sources: Mapping[str, str],
+    cases: Sequence[Case],
+    payloads: Sequence[Mapping[str, Any]],
+    now: datetime,
+) -> list[Finding]:
+    shape = parts.previews.shape(name, sources)  # compiled in the child, and not here
+    found: list[Finding] = aside(proof, name, sources, cases, payloads, now, shape)
     return found

@@ -147,6 +147,16 @@ class TestTried:
 
         assert "5 of 5 real requests fail with the draft" in page
 
+    def test_events_that_are_too_long_for_one_go_are_tried_in_several(self, console: Console) -> None:
+        for discount in range(10, 14):
+            send_five(console.bridge, discount=str(discount))
+        long = "{% for one in range(3) %}" + "y" * 30_000 + "{% endfor %}"
+        write(console, ("Until {{", long + "Until {{"))
+
+        page = text_of(tried(console))
+
+        assert "All 20 real requests work with the draft. 20 come out otherwise than now." in page
+
     def test_a_viewer_does_not_render(self, console: Console) -> None:
         viewer = console.visitor("viewer")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from console.drafting import NAMES, send_five
-from web.running import TWO_ACCOUNTS, UNSENT, Bridge, Starter, sale
+from web.running import ID, TWO_ACCOUNTS, UNSENT, Bridge, Starter, sale
 
 from bridge.console.trial import variables_of
 from bridge.outbox import payloads
@@ -34,10 +34,10 @@ def test_they_are_the_newest_of_this_template_and_no_more_than_asked_for(start_o
 
 
 def test_tests_deletes_and_the_other_accounts_of_a_request_are_left_out(start_on_both: Starter) -> None:
-    bridge = start_on_both()
+    bridge = start_on_both(TEST_SUBSCRIPTIONS=ID)
     two = bridge.accept(sale(user_id="two", **TWO_ACCOUNTS))
     bridge.accept(sale(user_id="gone", action="delete", variables={"sale_id": "w26"}))
-    bridge.post(sale(user_id="me", dispatch_id=UNSENT))
+    bridge.accept(sale(user_id="me", dispatch_id=UNSENT), headers={"Prefer": "wait=0"})
 
     newest = found(bridge)
 
