@@ -20,7 +20,7 @@ from bridge.ledger.coming_tables import coming, coming_counts
 from bridge.ledger.tables import calendar_events
 from bridge.rows import among, insert, upsert
 
-MOST = 2_000  # events of one piece
+MOST = 1_000  # events of one piece: tens of milliseconds where they stand all over the disk
 HORIZON = timedelta(days=400)
 MOST_OF_TEMPLATE = 500  # days and event ids; with more it has one event a day
 MOST_ROWS = 5_000
