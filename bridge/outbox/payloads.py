@@ -15,7 +15,7 @@ from bridge.outbox.search import lowest_looked_at, newest
 from bridge.outbox.tables import bodies, messages
 
 MOST_BYTES = 4_000_000  # of all payloads of one look
-LOOKS = 25  # each at 20,000 messages, within 20 ms: a template that is seldom sent stands far behind a busy one
+LOOKS = 25  # each at 20,000 messages: a template that is seldom sent stands far behind a busy one
 SPARE = 4  # messages looked at for each payload wanted: a request may be several, and some are tests
 
 _table = messages.c
