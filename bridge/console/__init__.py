@@ -122,7 +122,7 @@ def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
             if g.person is None:
                 return _to_sign_in()
             if not g.person.may(role or "publisher"):
-                raise Forbidden(f"This needs a {role}; you are a {g.person.role}.")
+                raise Forbidden(f"This needs the role {role}; yours is {g.person.role}.")
         csrf.protect()
         return None
 
