@@ -19,6 +19,7 @@ from bridge.web.parts import Parts
 from bridge.web.server import aside
 
 DRAFT = "draft"  # in a version's place
+MOST_LISTED = 100  # unless all are asked for
 _FROM_NOW_ON = (
     "It changes only what is sent from now on. Events that stand in calendars stay as they are; "
     "Recall is for those."
@@ -138,10 +139,10 @@ def _page(parts: Parts, name: str, *, refusal: NotPublished | None = None, versi
         "versions.html",
         name=name,
         past=past,
+        listed=past if "all" in request.args else past[:MOST_LISTED],
         draft=draft,
         stands=stands,
         compared=compared,
-        is_asked="old" in request.args,
         rows=aside(side_by_side, *texts) if len(texts) == 2 else [],
         refusal=refusal,
         refused=version,

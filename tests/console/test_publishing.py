@@ -368,6 +368,21 @@ class TestVersions:
         expect(page.locator("table.lines tr.changed")).to_have_count(2)
         expect(page.locator("table.lines ins")).to_have_text(["today", "Run"])
 
+    def test_of_very_many_versions_the_newest_are_listed_first(
+        self, console: Console, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bridge.console.history.MOST_LISTED", 1)
+        two_versions(console)
+        viewer = console.visitor("viewer")
+
+        some, every = (
+            viewer.get(f"{AT}/versions", **query).get_data(as_text=True) for query in ({}, {"all": 1})
+        )
+
+        assert "All 2 versions" in some
+        assert f'href="{AT}/versions/1"' not in some
+        assert f'href="{AT}/versions/1"' in every
+
     def test_a_version_is_read_as_it_was(self, console: Console) -> None:
         before = published(console)[0]
         two_versions(console)
