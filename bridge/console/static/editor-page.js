@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const LOOK_EVERY = 120; // milliseconds, while somebody types; the first key after a pause is looked at sooner
+  const LOOK_EVERY = 100; // milliseconds, while somebody types; the first key after a pause is looked at sooner
   const LOOK_AFTER = 20;
   const SAVE_AFTER = 1000;
   const SAVE_AGAIN_AFTER = 5000; // where it did not work
@@ -306,7 +306,8 @@
 
   // --- inserting --------------------------------------------------------------------------------------------------
   const inserts = $("inserts");
-  function placeInserts(after) {
+  function placeInserts(field) {
+    const after = field && ($(`w-${field.name}`) ?? field); // what is wrong stands nearest to its field
     if (!given.mayEdit || !after) { inserts.hidden = true; return; }
     if (after.nextElementSibling !== inserts) after.after(inserts);
     inserts.hidden = false;
