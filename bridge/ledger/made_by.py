@@ -41,7 +41,8 @@ def look(connection: Connection, template: str, version: int, after: Place | Non
     account_code, event_id = after or (_next_account(connection, ""), "")
     if account_code is None:
         return Look((), None)
-    is_its = sa.and_(_table.template == template, _table.version == version)
+    # Without what a create that died here wanted, which stands nowhere.
+    is_its = sa.and_(_table.template == template, _table.version == version, _table.content.is_not(None))
     rows = connection.execute(
         sa.select(_table.rokt_event_id, is_its.label("is_its"))
         .where(_table.account_code == account_code, _table.rokt_event_id > event_id)
@@ -82,13 +83,24 @@ def count(
     account_code, event_id = _next_account(connection, ""), ""
     while account_code is not None:
         rows = (
-            sa.select(_table.rokt_event_id, _table.template, _table.version, _table.keep_until)
+            sa.select(
+                _table.rokt_event_id,
+                _table.template,
+                _table.version,
+                _table.keep_until,
+                _table.content.is_not(None).label("stands"),
+            )
             .where(_table.account_code == account_code, _table.rokt_event_id > event_id)
             .order_by(_table.rokt_event_id)
             .limit(EXAMINED)
             .subquery()
         )
-        its = (rows.c.template == template, rows.c.version == version, rows.c.keep_until > kept_beyond)
+        its = (
+            rows.c.template == template,
+            rows.c.version == version,
+            rows.c.keep_until > kept_beyond,
+            rows.c.stands,
+        )
         last, size = sa.func.max(rows.c.rokt_event_id), sa.func.count()
         told = connection.execute(
             sa.select(last.label("last"), size.label("size"), size.filter(*its).label("its"))

@@ -452,6 +452,22 @@ class TestSaving:
 
         assert asked == ["beforeunload"]
 
+    def test_a_link_of_the_console_saves_first_and_asks_nothing(
+        self, signed_in: SignedIn, console: Console
+    ) -> None:
+        page = open_editor(signed_in("editor"))
+        asked: list[str] = []
+        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+        title(page).fill("On my way")
+        page.get_by_role("link", name="Versions").click()
+        page.wait_for_url("**/versions")
+
+        assert asked == []
+        draft = draft_of(console)
+        assert draft is not None
+        assert "On my way" in draft.source
+
     def test_leaving_with_all_saved_asks_nothing(self, signed_in: SignedIn) -> None:
         page = open_editor(signed_in("editor"))
         asked: list[str] = []

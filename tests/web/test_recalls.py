@@ -103,6 +103,19 @@ class TestDelete:
         deletes = [call["path"] for call in walked.sent() if call["method"] == "DELETE"]
         assert sorted(deletes) == [f"/v1/subscriptionevent/brazetest/e1_{user}" for user in ("a", "b")]
 
+    def test_what_never_came_into_a_calendar_is_none_of_it(
+        self, walked: Bridge, rokt: SandboxUnderTest
+    ) -> None:
+        rokt.fault(path="/v1/subscriptionevent", status=400, times=1)
+        walked.accept(told("died"))
+        walked.deliver()
+        walked.accept(told("a"))
+        walked.deliver()
+
+        job = recalled(walked)
+
+        assert (job["count"], *outcome(job)) == (1, 1, 0, 0)
+
     def test_it_goes_from_each_account(self, walked: Bridge) -> None:
         walked.accept(told("a") | TWO_ACCOUNTS)
         walked.deliver()

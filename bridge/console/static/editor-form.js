@@ -86,17 +86,28 @@
 
     function show(area) {
       const block = area.closest("[data-block]");
-      if (block.hidden) block.hidden = false;
+      if (block.hidden) {
+        block.hidden = false;
+        tellMore();
+      }
     }
 
     const rare = root.querySelector("#show-rare");
-    for (const block of root.querySelectorAll("[data-rare]")) block.hidden = true;
+    const rares = [...root.querySelectorAll("[data-rare]")];
+    function tellMore() {
+      const hidden = rares.filter((block) => block.hidden);
+      const isOpen = rare.getAttribute("aria-expanded") === "true";
+      rare.hidden = !hidden.length && !isOpen;
+      rare.textContent = hidden.length
+        ? `More fields: ${hidden.map((block) => block.querySelector("label").textContent.toLowerCase()).join(", ")}` : "Fewer fields";
+    }
+    for (const block of rares) block.hidden = true;
+    tellMore();
     rare.addEventListener("click", () => {
       const open = rare.getAttribute("aria-expanded") !== "true";
       rare.setAttribute("aria-expanded", String(open));
-      for (const block of root.querySelectorAll("[data-rare]")) {
-        block.hidden = !open && !block.querySelector("textarea").value;
-      }
+      for (const block of rares) block.hidden = !open && !block.querySelector("textarea").value;
+      tellMore();
     });
 
     // --- the variables ------------------------------------------------------------------------------------------

@@ -186,6 +186,17 @@
   addEventListener("beforeunload", (event) => {
     if (draft.edits !== draft.saved && given.mayEdit && !draft.isLeaving) event.preventDefault();
   });
+  // Whoever goes on to another page of the console need not wait for a draft to be saved.
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest?.("a[href]");
+    const isElsewhere = event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.defaultPrevented;
+    if (!link || isElsewhere || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+    if (link.pathname === location.pathname || !given.mayEdit || draft.isStopped || draft.edits === draft.saved) return;
+    event.preventDefault();
+    for (let tries = 0; tries < 50 && draft.isSaving; tries += 1) await new Promise((done) => { setTimeout(done, 100); });
+    await save();
+    location.assign(link.href); // what could not be saved asks first
+  });
   $("discard")?.addEventListener("submit", () => { draft.isLeaving = true; });
 
   // --- two at once ------------------------------------------------------------------------------------------------
