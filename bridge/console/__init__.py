@@ -128,7 +128,12 @@ def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
 
     @console.context_processor
     def in_every_page() -> dict[str, object]:
-        entries = [(label, url_for(f"console.{endpoint}")) for label, endpoint in nav]
+        views = current_app.view_functions
+        entries = [
+            (label, url_for(f"console.{endpoint}"))
+            for label, endpoint in nav
+            if g.person is None or g.person.may(role_needed(views[f"console.{endpoint}"]) or "")
+        ]
         here = [
             path for _, path in entries if f"{request.path.rstrip('/')}/".startswith(path.rstrip("/") + "/")
         ]

@@ -21,7 +21,7 @@ from bridge.console.words import words_of
 from bridge.database import clock
 from bridge.errors import Answerable, InvalidPayload, InvalidValue, NotFound
 from bridge.message import State
-from bridge.outbox import reading, search, states
+from bridge.outbox import reading, samples, search, states
 from bridge.outbox.reading import Filter
 from bridge.routes.incoming import plain
 from bridge.web.parts import Parts
@@ -62,12 +62,15 @@ def register(console: Blueprint, parts: Parts) -> None:
                 raise NotFound("There is no message with this id, or it is older than the bridge remembers.")
             known = states.read_states(connection, message["destination"])
             now = clock(connection)
+            has_worker = samples.live_workers(connection, now) > 0
         return render_template(
             "story.html",
             message=message,
             arrival=arrival,
             chapters=stories.chapters(message, arrival),
-            next=stories.what_next(message, arrival, known, parts.settings.retry_for, now),
+            next=stories.what_next(
+                message, arrival, known, parts.settings.retry_for, now, has_worker=has_worker
+            ),
             fault=stories.template_at_fault(message),
             event=event_of(message),
             leaves=leaves(message),

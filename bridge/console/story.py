@@ -118,8 +118,10 @@ def what_next(
     known: Sequence[DestinationState],
     retry_for: timedelta,
     now: datetime,
+    *,
+    has_worker: bool,
 ) -> Next:
-    """`known`: the states of its destination."""
+    """`known`: the states of its destination. `has_worker`: one was heard of lately."""
     state, destination = message["state"], message["destination"]
     name, reason = place(destination), message["reason"] or ""
     match state:
@@ -142,7 +144,13 @@ def what_next(
             return Next("Nothing more", "Nothing had to leave.")
         case State.SUPERSEDED:
             return Next("Nothing more", "A later message took its place, so this one was not sent.")
-    return _waiting(message, arrival, known, retry_for, now)
+    blocked = _waiting(message, arrival, known, retry_for)
+    if blocked is not None:
+        return blocked
+    if not has_worker:
+        told = "Nothing leaves until one does; then this does too. Whoever runs the bridge starts it."
+        return Next("No worker is running", told, "bad")
+    return _leaving(message, arrival, known, retry_for, now)
 
 
 def _waiting(
@@ -150,8 +158,8 @@ def _waiting(
     arrival: Arrival,
     known: Sequence[DestinationState],
     retry_for: timedelta,
-    now: datetime,
-) -> Next:
+) -> Next | None:
+    """What keeps it back; None: nothing does."""
     name = place(message["destination"])
     end = _end(message, arrival, retry_for)
     shut = {s.account_code: s for s in known if s.state == CLOSED}
@@ -174,6 +182,17 @@ def _waiting(
     if closed := shut.get(message["account_code"] or PAUSED) or shut.get(COMMON):
         told = f"{_because(closed)}. Whoever runs the bridge looks at the credentials; it then leaves by itself.{end}"
         return Next(f"{name} does not let us in", told, "", closed.since)
+    return None
+
+
+def _leaving(
+    message: Mapping[str, Any],
+    arrival: Arrival,
+    known: Sequence[DestinationState],
+    retry_for: timedelta,
+    now: datetime,
+) -> Next:
+    end = _end(message, arrival, retry_for)
     due = when(message["due_at"])
     held = next((s.hold_until for s in known if s.account_code == WHOLE and s.hold_until), None)
     due = max(filter(None, (due, held)), default=None)

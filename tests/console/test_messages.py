@@ -16,9 +16,12 @@ from web.running import ID, PLAIN, Starter, literal, sale
 
 from bridge import job_runner
 from bridge.console.story import title_of
+from bridge.database import clock
 from bridge.destinations import configured
 from bridge.job_runner import JobRunner
+from bridge.outbox.tables import workers
 from bridge.rendering import Renderer
+from bridge.rows import upsert
 
 HOSTILE = "<script>alert('x')</script>\n\"&'é😀"
 
@@ -193,10 +196,15 @@ class TestStory:
         first = console.bridge.accept(literal(expires="2090-06-01T00:00:00Z")).id
         second = console.bridge.accept(literal(event__title="Later")).id
         visitor = console.visitor("viewer")
+        without = text(visitor.get(f"/console/messages/{first}"))
+        with console.bridge.database.write() as connection:
+            now = clock(connection)
+            upsert(connection, workers, [{"id": "w-1", "started_at": now, "heartbeat_at": now}])
 
         told = text(visitor.get(f"/console/messages/{first}"))
         behind = visitor.get(f"/console/messages/{second}").get_data(as_text=True)
 
+        assert "No worker is running" in without
         assert "Leaves in a moment" in told
         assert "Dropped as too late at 1 Jun 2090" in told
         assert f'href="/console/messages/{first}">The message that it waits for' in behind
