@@ -88,7 +88,7 @@ def test_what_a_version_made_is_deleted(console: Console, rokt: SandboxUnderTest
     assert shown.text.count("gone from the calendar") == 2
     assert HOSTILE not in shown.text
     assert answer.status_code == 303
-    assert "/console/jobs/" in answer.headers["Location"]
+    assert "/console/messages/jobs/" in answer.headers["Location"]
     assert rokt.calendar() == []
 
 

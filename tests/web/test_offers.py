@@ -136,7 +136,7 @@ class TestConnectedContent:
 
         refused(answer)
         assert answer.says("POST")
-        assert not answer.says("ada")
+        assert not answer.says("ada@")
         assert rokt.calls() == []
 
     def test_so_is_one_beside_a_body(self, offering: Bridge, rokt: SandboxUnderTest) -> None:
@@ -144,7 +144,7 @@ class TestConnectedContent:
 
         refused(answer)
         assert answer.says("URL")
-        assert not answer.says("ada")
+        assert not answer.says("ada@")
         assert rokt.calls() == []
 
     def test_what_stands_in_a_url_is_not_logged(
