@@ -124,7 +124,8 @@ class Windows:
     complaints: list[str] = field(default_factory=list)
 
     def open(self, **options: Any) -> Page:
-        context = self.browser.new_context(base_url=self.console.url, **options)
+        # A colour on its way to another is no colour to be judged.
+        context = self.browser.new_context(base_url=self.console.url, reduced_motion="reduce", **options)
         context.set_default_timeout(15_000)
         self.contexts.append(context)
         page = context.new_page()
