@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from typing import Any
 
 import structlog
@@ -21,6 +20,7 @@ from bridge.ledger import addressees
 from bridge.ledger.subscribers import SubscriberLedger
 from bridge.offers import Offers
 from bridge.outbox.enqueue import Inbox
+from bridge.places import Places
 from bridge.settings import Settings
 from bridge.web import (
     api_events,
@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         templates=Templates(database),
         previews=Previews(aside),
         guard=guard.Guard(settings),
-        waiters=threading.BoundedSemaphore(MOST_WAITING),
+        waiters=Places(MOST_WAITING),
         offers=Offers(settings.offers, allow_http=settings.is_development) if settings.offers else None,
     )
     app = Flask("bridge", static_folder=None)

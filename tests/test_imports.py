@@ -11,13 +11,14 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "bridge").rglob("*.py"))
 
 # Every part of the bridge, and the parts beside itself that it may import.
-EVERYBODY = {"message", "errors", "settings", "rate", "hashing"}
+EVERYBODY = {"message", "errors", "settings", "rate", "hashing", "places"}
 PARTS: dict[str, set[str]] = {
     "message": set(),
     "errors": set(),
     "settings": {"errors", "rate", "variables"},
     "variables": {"errors"},
     "rate": set(),
+    "places": set(),
     "hashing": set(),
     "log": set(),
     "rows": set(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from bridge.offers.experiences import MOST_BYTES, PATH, Experiences
 from bridge.offers.flights import FlightLost, Flights
 from bridge.offers.request import OfferRequest
 from bridge.offers.rest import RESTS_FOR, Rest
+from bridge.places import Places
 from bridge.settings import OffersSettings
 from bridge.upstream import Answer
 
@@ -52,7 +52,7 @@ class Offers:
         self._cache: Cache[Told] = Cache(cache_bytes, clock)
         self._flights: Flights[Told] = Flights()
         self._rest = Rest(clock)
-        self._places = threading.BoundedSemaphore(most_waiting)
+        self._places = Places(most_waiting)
 
     def ask(self, request: OfferRequest, request_id: str = "") -> Told:
         """In time, and never an error: a message without an offer is better than none."""
@@ -60,7 +60,7 @@ class Offers:
         key = request.key()
         if key and (kept := self._cache.get(key)):
             return kept
-        if not self._places.acquire(blocking=False):
+        if not self._places.take():
             return without_offer(Reason.BUSY)
         try:
             if key is None:
@@ -76,16 +76,16 @@ class Offers:
             log.exception("offers.failed", request_id=request_id, error=type(fault).__name__)
             return without_offer(Reason.FAILED)
         finally:
-            self._places.release()
+            self._places.leave()
 
     def pass_on(self, body: object, tag_id: str, request_id: str = "") -> Answer | Reason:
         """Rokt's own answer to its own form, not kept; or why there is none."""
-        if not self._places.acquire(blocking=False):
+        if not self._places.take():
             return Reason.BUSY
         try:
             answer = self._call(body, tag_id, self._clock() + PASSED_ON_WITHIN, request_id)
         finally:
-            self._places.release()
+            self._places.leave()
         if isinstance(answer, Answer) and 300 <= answer.status < 400:
             return Reason.REFUSED  # the bridge never redirects
         if isinstance(answer, Answer) and len(answer.text.encode()) > MOST_BYTES:

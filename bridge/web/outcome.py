@@ -93,7 +93,7 @@ def digest(*told: str | bytes) -> str:
 
 def _settled(parts: Parts, ids: tuple[str, ...], wait: float) -> list[dict[str, Any]] | None:
     """The messages once all are settled; None when time is up, or at once when too many wait already."""
-    if not parts.waiters.acquire(blocking=False):
+    if not parts.waiters.take():
         return None
     try:
         began = time.monotonic()
@@ -109,7 +109,7 @@ def _settled(parts: Parts, ids: tuple[str, ...], wait: float) -> list[dict[str, 
     except UNAVAILABLE:  # it was taken: a 503 would ask for it again
         return None
     finally:
-        parts.waiters.release()
+        parts.waiters.leave()
 
 
 def _state_of(settled: list[dict[str, Any]]) -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 from bridge.calendar.previews import Previews
@@ -13,6 +12,7 @@ from bridge.ledger.addressees import Addressees, Whom
 from bridge.ledger.subscribers import SubscriberLedger
 from bridge.offers import Offers
 from bridge.outbox.enqueue import Inbox
+from bridge.places import Places
 from bridge.settings import Settings
 from bridge.web.guard import Guard
 
@@ -29,5 +29,5 @@ class Parts:
     templates: Templates
     previews: Previews
     guard: Guard
-    waiters: threading.BoundedSemaphore
+    waiters: Places
     offers: Offers | None

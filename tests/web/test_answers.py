@@ -75,7 +75,7 @@ class TestPreferWait:
         ]
         for thread in threads:
             thread.start()
-        walked.wait_until(lambda: walked.parts.waiters._value == 0)
+        walked.wait_until(lambda: walked.parts.waiters.free == 0)
 
         next_one = walked.post(literal(user_id="next"), headers={"Prefer": "wait=25"})
         assert all(thread.is_alive() for thread in threads)
@@ -85,7 +85,7 @@ class TestPreferWait:
 
         assert next_one.status == 202
         assert [answer.status for answer in answers] == [200] * MOST_WAITING
-        assert walked.parts.waiters._value == MOST_WAITING
+        assert walked.parts.waiters.free == MOST_WAITING
 
     @pytest.mark.parametrize("prefer", ["wait=0", "wait=-1", "wait=soon", "wait", "wait=", "return=minimal"])
     def test_what_is_no_time_to_wait_is_not_waited_for(self, bridge: Bridge, prefer: str) -> None:
