@@ -9,7 +9,7 @@ run: $(VENV)/run.stamp
 	@$(BIN)/python -m bridge run
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
