@@ -5,25 +5,43 @@ Threads would be slower by half: thirty of them fight for the interpreter at eve
 
 from __future__ import annotations
 
-import fcntl
 import socket
-import struct
-import termios
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
 
 import gevent
+import structlog
 from gevent import monkey
 from gevent.lock import BoundedSemaphore
+from gunicorn import util
+from gunicorn.http import errors
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
+
+from bridge.web.connection import Connection
+
+log = structlog.get_logger()
 
 LOOKS_EVERY = 0.1  # seconds, whether it is to stop
 # What reading a body may raise: it broke off, or its chunks are none.
 BROKEN_BODY = (OSError, ParseException)
 LARGE = 64 * 1024  # bytes of a body
 MOST_LARGE = 32  # requests with such a body at a time, as each may hold a megabyte and more
+MOST_DRAINED = 2 * 1024 * 1024  # bytes of a body that nobody read, so that its caller reads the answer
+_FAULT = (500, "Internal Server Error")
+_MISTAKES: tuple[tuple[type[BaseException], tuple[int, str]], ...] = (
+    # Ours and nobody else's; the types do not know them yet.
+    (errors.InvalidResponseHeader, _FAULT),  # type: ignore[attr-defined]
+    (errors.InvalidResponseHeaderName, _FAULT),  # type: ignore[attr-defined]
+    (errors.LimitRequestLine, (414, "URI Too Long")),
+    (errors.LimitRequestHeaders, (431, "Request Header Fields Too Large")),
+    (errors.ExpectationFailed, (417, "Expectation Failed")),
+    (errors.UnsupportedTransferCoding, (501, "Not Implemented")),
+    (errors.ParseException, (400, "Bad Request")),
+)
+SPARE = 0.1  # of the connections: as many are accepted before anybody else runs
 
 
 def aside(call: Callable[..., Any], *given: Any) -> Any:
@@ -34,14 +52,18 @@ def aside(call: Callable[..., Any], *given: Any) -> Any:
 
 
 class Worker(GeventWorker):
-    """Bounds the large requests that are read at a time. Once it stops it ends the connections that wait for their
-    next request; the others get their answers first.
+    """Bounds what a caller may hold: the time to send a request and to take its answer, the large requests that are
+    read at a time, the connections. Once it stops it ends the connections that wait for their next request; the
+    others get their answers first.
     """
+
+    within = 10.0  # seconds for a head, and for a body
+    taken_within = 30.0  # seconds for each piece of an answer
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._open: set[socket.socket] = set()
-        self._busy: set[socket.socket] = set()
+        self._open: set[Connection] = set()
+        self._busy: set[Connection] = set()
         self._large = BoundedSemaphore(MOST_LARGE)
 
     def run(self) -> None:
@@ -49,19 +71,40 @@ class Worker(GeventWorker):
         super().run()
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
-        self._open.add(client)
+        connection = Connection(client, self.within, self.taken_within)
+        self._open.add(connection)
+        if len(self._open) > self.worker_connections * (1 - SPARE):
+            self._end_longest_waiting()
         try:
-            super().handle(listener, client, addr)
+            super().handle(listener, connection, addr)
         finally:
-            self._open.discard(client)
+            self._open.discard(connection)
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> Any:
+        assert isinstance(sock, Connection)  # `handle` made it
         self._busy.add(sock)
         try:
             with self._large if _is_large(req) else nullcontext():
-                return super().handle_request(listener_name, req, sock, addr)
+                sock.await_body()
+                goes_on = super().handle_request(listener_name, req, sock, addr)
+            if not _drain(req.body):
+                raise StopIteration
+            sock.await_head()
+            return goes_on
         finally:
             self._busy.discard(sock)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Says what kind of mistake it was, and not the caller's address, the path or the line as gunicorn does."""
+        status, reason = next((told for kind, told in _MISTAKES if isinstance(exc, kind)), _FAULT)
+        if status == 500:
+            log.error(
+                "request.failed", error=type(exc).__name__, where=traceback.format_tb(exc.__traceback__)
+            )
+        else:
+            log.info("request.malformed", error=type(exc).__name__)
+        with suppress(OSError):
+            util.write_error(client, status, reason, "")
 
     def _end_idle(self) -> None:
         while self.alive or self._open:
@@ -70,19 +113,28 @@ class Worker(GeventWorker):
                 self.shut_idle()
 
     def shut_idle(self) -> None:
-        """Both ways, so that nobody is answered about a request of which the rest could not be read any more; what
-        has come and is not read yet is read first.
-        """
-        for client in self._open - self._busy:
-            with suppress(OSError):
-                if not _unread(client):
-                    client.shutdown(socket.SHUT_RDWR)
+        for connection in self._open - self._busy:
+            connection.end_unless_read()
+
+    def _end_longest_waiting(self) -> None:
+        """Nobody is turned away because others keep their connections open and send nothing, or not enough."""
+        waiting = [(one.waits_since, id(one), one) for one in self._open if one.waits_since is not None]
+        if waiting:
+            min(waiting)[-1].end_unless_read()
 
 
-def _unread(client: socket.socket) -> int:
-    """How many bytes came that nobody has read yet."""
-    count: int = struct.unpack("i", fcntl.ioctl(client.fileno(), termios.FIONREAD, bytes(4)))[0]
-    return count
+def _drain(body: Any) -> bool:
+    """What nobody read of a body; False where it has no end, and so the next request no beginning."""
+    drained = 0
+    try:
+        while drained < MOST_DRAINED:
+            piece = body.read(LARGE)
+            if not piece:
+                return True
+            drained += len(piece)
+    except BROKEN_BODY:
+        pass
+    return False
 
 
 def _is_large(request: Any) -> bool:

@@ -18,6 +18,7 @@ import pytest
 from outbox.steps import eventually
 from processes import KEY, Processes, running_web
 
+from bridge.web.connection import Connection
 from bridge.web.server import Worker
 
 MOST = 20  # seconds; what is stuck takes for ever
@@ -148,13 +149,14 @@ def test_a_stop_does_not_cut_off_a_request_that_has_come_and_is_not_read_yet() -
     """Its head would be read, the rest would not, and the caller be told that the body was wrong."""
     served, sender = socket.socketpair()
     worker = Worker.__new__(Worker)
-    worker._open, worker._busy = {served}, set()
+    connection = Connection(served, MOST, MOST)
+    worker._open, worker._busy = {connection}, set()
     sender.settimeout(MOST)
-    with served, sender:
+    with connection, sender:
         sender.sendall(b"POST")
         worker.shut_idle()
         sender.sendall(b" / HTTP/1.1")
-        assert served.recv(100) == b"POST / HTTP/1.1"
+        assert connection.recv(100) == b"POST / HTTP/1.1"
 
         worker.shut_idle()
         assert sender.recv(1) == b""
