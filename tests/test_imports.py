@@ -93,8 +93,8 @@ PACKAGES = {
     "werkzeug": {"app", "web", "console", "sandbox", "cli", "local"},
     "jinja2": {"calendar", "bridge.console"},  # the console's pages are Flask's; it only wants them strict
     "alembic": {"schema"},
-    "gevent": {"bridge.web.server"},
-    "gunicorn": {"bridge.web.server"},
+    "gevent": {"bridge.web.server", "bridge.web.connection"},
+    "gunicorn": {"bridge.web.server", "bridge.web.connection"},
     "sqlalchemy": {
         "rows",
         "database",
