@@ -22,6 +22,7 @@ from bridge.routes.incoming import plain
 from bridge.web.parts import Parts
 
 COUNTS_REST = 20  # times as long as counting took: a million that wait are counted a twentieth of the time
+COUNTED_ANEW = 10_000  # messages that wait are counted whenever somebody asks; they take milliseconds
 
 log = structlog.get_logger()
 
@@ -85,8 +86,9 @@ class _Counts:
             began = time.monotonic()
             if began >= self._good_until:
                 self._backlogs = overview.backlogs(connection)
-                took = time.monotonic() - began
-                self._good_until = began + took + (COUNTS_REST * took if took > 0.02 else 0.0)
+                now = time.monotonic()
+                is_long = sum(one.messages for one in self._backlogs.values()) > COUNTED_ANEW
+                self._good_until = now + COUNTS_REST * (now - began) if is_long else now
             return self._backlogs
 
 
