@@ -16,6 +16,7 @@ from bridge.destinations import Turn
 from bridge.destinations.batch import OneByOne
 from bridge.message import Delivered, Message, Outcome
 from bridge.rate import Rate
+from bridge.settings.declared import Declared, Setup, Words
 
 NAME = "second"
 
@@ -53,6 +54,9 @@ class Second(OneByOne):
 
 
 if __name__ == "__main__":
-    destinations.DESTINATIONS[NAME] = lambda *_: Second()
+    its = Words("Second", "nobody", "nothing")
+    second = Declared(its, lambda _variables: Setup(None), lambda *_: Second())
+    every = {**destinations.declared(), NAME: second}
+    destinations.declared = lambda: every
     log.set_up = production_worker.as_in_production
     sys.exit(cli.main(["worker"]))

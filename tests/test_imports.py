@@ -15,8 +15,7 @@ EVERYBODY = {"message", "errors", "settings", "rate", "hashing", "places"}
 PARTS: dict[str, set[str]] = {
     "message": set(),
     "errors": set(),
-    "settings": {"errors", "rate", "variables"},
-    "variables": {"errors"},
+    "settings": {"errors", "rate"},
     "rate": set(),
     "places": set(),
     "hashing": set(),
@@ -80,6 +79,7 @@ ASSEMBLY = {
 WIDER = {
     "bridge.calendar.plan": {"ledger"},  # what leaves depends on what Rokt holds
     "bridge.console.openid": {"upstream"},  # the provider is asked who somebody is
+    "bridge.settings.declared": {"destinations"},  # each names its own variables; loaded when first asked for
 }
 
 # Who may import a package: parts, or single modules of them.

@@ -10,25 +10,7 @@ from bridge.outbox.forecast import Forecast, Minute, forecast, measured, rate_of
 from bridge.outbox.samples import Waiting
 from bridge.outbox.states import CLOSED, COMMON, PAUSED, WHOLE, DestinationState
 from bridge.settings import Settings, account_key
-
-NAMES = {
-    "rokt_calendar": "Rokt Calendar",
-    "braze": "Braze",
-    "rokt_events": "Rokt Event API",
-    "rokt_api_v2": "Rokt conversions (v2)",
-    "rokt_api_v1": "Rokt conversions (v1)",
-    "rokt_audiences": "Rokt audiences",
-}
-UPSTREAMS = {"braze": "Braze"}
-# Where the credential stands that is refused: by destination.
-_CREDENTIALS = {
-    "rokt_calendar": "ROKT_CALENDAR_CLIENT_ID and ROKT_CALENDAR_CLIENT_SECRET",
-    "braze": "BRAZE_API_KEY",
-    "rokt_events": "ROKT_EVENTS_KEY and ROKT_EVENTS_SECRET",
-    "rokt_api_v2": "ROKT_API_KEY and ROKT_API_SECRET",
-    "rokt_api_v1": "ROKT_APP_ID and ROKT_APP_SECRET",
-    "rokt_audiences": "ROKT_API_KEY and ROKT_API_SECRET",
-}
+from bridge.settings.declared import Words, words_for
 
 
 @dataclass(frozen=True)
@@ -49,19 +31,16 @@ class Notice:
     halves: bool = False
 
 
-def name_of(destination: str) -> str:
-    return NAMES.get(destination, destination)
-
-
 def notices(
     destination: str, known: Sequence[DestinationState], now: datetime, *, is_configured: bool, workers: int
 ) -> list[Notice]:
     """What holds a destination up, what matters most first; that it is well if nothing does."""
-    upstream = UPSTREAMS.get(destination, "Rokt")
+    its = words_for(destination)
+    upstream = its.upstream
     found = []
     if not is_configured:
         words = "Not set up any more: what still waits for it stays where it is."
-        advice = f"Whoever runs the bridge has to set {_CREDENTIALS.get(destination, 'its variables')} again."
+        advice = f"Whoever runs the bridge has to set {its.credential} again."
         found.append(Notice("bad", words, advice=advice, stops="it is not set up"))
     if not workers:
         advice = "Whoever runs the bridge has to start one: python -m bridge worker."
@@ -75,7 +54,7 @@ def notices(
     if whole and whole.state == CLOSED:
         found.append(_closed(whole, upstream))
     found += [
-        _refused(state, destination, upstream)
+        _refused(state, its)
         for place, state in by_place.items()
         if state.state == CLOSED and place not in (PAUSED, WHOLE)
     ]
@@ -108,17 +87,13 @@ def outlook(
 
 def limit_of(settings: Settings, destination: str) -> float | None:
     """Messages a second that the settings allow, all credentials together; None: as many as go."""
-    rate = settings.rates.get(destination)
-    if rate is None or not rate.is_limited:
+    setup = settings.destinations.get(destination)
+    if setup is None or not setup.rate.is_limited:
         return None
+    rate = setup.rate
     if rate.per == "item":
         return float(rate.a_second)
-    in_a_call, credentials = 1, 1
-    if destination == "braze" and settings.braze is not None:
-        in_a_call = settings.braze.batch
-    if destination == "rokt_calendar" and settings.calendar is not None:
-        credentials = len(settings.calendar.credentials)
-    return float(rate.a_second * in_a_call * credentials)
+    return float(rate.a_second * setup.carries)
 
 
 def _closed(state: DestinationState, upstream: str) -> Notice:
@@ -132,21 +107,21 @@ def _closed(state: DestinationState, upstream: str) -> Notice:
     )
 
 
-def _refused(state: DestinationState, destination: str, upstream: str) -> Notice:
-    names = _CREDENTIALS.get(destination, "the credential")
+def _refused(state: DestinationState, its: Words) -> Notice:
+    upstream = its.upstream
     if state.account_code == COMMON:
         words, stops = f"{upstream} refuses the credential, since", f"{upstream} refuses the credential"
     else:
         words, stops = f"{upstream} refuses the credential of account {state.account_code}, since", ""
     suffix = ""
-    if destination == "rokt_calendar" and state.account_code != COMMON:
+    if its.by_account and state.account_code != COMMON:
         suffix = f", with __{account_key(state.account_code)} behind the names if this account has its own"
     return Notice(
         "bad",
         words,
         state.since,
         reason=state.reason or "",
-        advice=f"Ask {upstream} for a new one; whoever runs the bridge sets it in {names}{suffix} "
+        advice=f"Ask {upstream} for a new one; whoever runs the bridge sets it in {its.credential}{suffix} "
         "and starts the workers again. What waits then goes by itself.",
         stops=stops,
     )

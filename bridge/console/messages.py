@@ -15,7 +15,6 @@ from bridge.calendar.zones import find_zone, wall_text
 from bridge.console import again, finding, reasons
 from bridge.console import story as stories
 from bridge.console.finding import Finding
-from bridge.console.reasons import DESTINATIONS
 from bridge.console.roles import needs
 from bridge.console.words import words_of
 from bridge.database import clock
@@ -24,6 +23,7 @@ from bridge.message import State
 from bridge.outbox import reading, samples, search, states
 from bridge.outbox.reading import Filter
 from bridge.routes.incoming import plain
+from bridge.settings.declared import declared
 from bridge.web.parts import Parts
 
 NAV = (("Messages", "messages"),)
@@ -88,7 +88,8 @@ def _nothing(wrong: Answerable) -> dict[str, Any]:
 
 def _choices() -> dict[str, Any]:
     words = {str(state): words_of(state) for state in State}
-    return {"states": [("", "any"), *words.items()], "places": [("", "any"), *DESTINATIONS.items()]}
+    places = [(name, one.words.name) for name, one in declared().items()]
+    return {"states": [("", "any"), *words.items()], "places": [("", "any"), *places]}
 
 
 def event_of(message: Mapping[str, Any]) -> list[tuple[str, str]]:

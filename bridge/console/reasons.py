@@ -6,17 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from bridge.console.words import words_of
-
-# Where messages go, as pages say it.
-DESTINATIONS = {
-    "rokt_calendar": "Rokt Calendar",
-    "braze": "Braze",
-    "rokt_events": "Rokt conversions",
-    "rokt_api_v2": "Rokt conversions (Event API, v2)",
-    "rokt_api_v1": "Rokt conversions (Event API, v1)",
-    "rokt_audiences": "Rokt audiences",
-}
+from bridge.settings.declared import words_for
 
 _MEND = "Mend the template and publish it, then send again."
 _ANSWER = "Its own words stand with each attempt. Mend what it says, then send again."
@@ -123,8 +113,8 @@ def spot(reason: str) -> Spot | None:
 
 
 def upstream(destination: str) -> str:
-    return words_of("delivered", destination).removeprefix("handed to ")
+    return words_for(destination).upstream
 
 
 def place(destination: str) -> str:
-    return DESTINATIONS.get(destination, destination)
+    return words_for(destination).name

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.console import health, words
 from bridge.console.health import Notice
+from bridge.console.reasons import place
 from bridge.console.roles import needs, person
 from bridge.database import clock
 from bridge.errors import NotFound
@@ -165,7 +166,7 @@ def _now(parts: Parts) -> dict[str, Any]:
     # Of one that is not set up any more only if something still waits for it.
     left = {name for name, its in waits.items() if its.messages}
     cards = []
-    for destination in sorted({*parts.settings.rates, *left}, key=health.name_of):
+    for destination in sorted({*parts.settings.rates, *left}, key=place):
         of_it, its_waits = its_points.get(destination, {}), waits.get(destination, Waiting(0, None))
         told = health.notices(
             destination,
@@ -178,7 +179,7 @@ def _now(parts: Parts) -> dict[str, Any]:
         cards.append(
             Card(
                 destination,
-                health.name_of(destination),
+                place(destination),
                 min((notice.level for notice in told), key=_LEVELS.index),
                 told,
                 its_waits,
@@ -246,7 +247,7 @@ def _check_known(parts: Parts, connection: Connection, destination: str) -> None
 
 
 def _turned(destination: str, what: str, then: str, is_new: bool) -> ResponseReturnValue:
-    name = health.name_of(destination)
+    name = place(destination)
     if is_new:
         event = f"destination.{what}"
         log.info(event, destination=destination, by=person().name, request_id=g.request_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-_UPSTREAM = {"braze": "Braze"}
+from bridge.settings.declared import words_for
+
 _STATES = {
     "accepted": "waiting",
     "retrying": "waiting (trying again)",
@@ -18,7 +19,7 @@ _STATES = {
 
 def words_of(state: str, destination: str = "") -> str:
     """A message's state as a marketer says it."""
-    return _STATES.get(state, state).format(upstream=_UPSTREAM.get(destination, "Rokt"))
+    return _STATES.get(state, state).format(upstream=words_for(destination).upstream)
 
 
 def moment(when: datetime | None) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from importlib import import_module
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
-from bridge.destinations import braze, rokt_api, rokt_audiences, rokt_calendar, rokt_events
 from bridge.destinations.batch import Batch, Pack
 from bridge.destinations.rokt_lookup import Accept, nowhere
 from bridge.errors import UpstreamTrouble
 from bridge.message import Message, Outcome, State
 from bridge.rate import Rate
 from bridge.settings import Settings
+from bridge.settings.declared import Declared
 
 Turn = Callable[[], None]
 
@@ -68,56 +70,26 @@ class Destination(Protocol):
     def close(self) -> None: ...
 
 
-def _calendar(settings: Settings, accept: Accept) -> Destination | None:
-    if settings.calendar is None:
-        return None
-    retention = timedelta(days=settings.retention_days)
-    allow_http = settings.is_development
-    return rokt_calendar.RoktCalendar(settings.calendar, retention, allow_http=allow_http, accept=accept)
+DESTINATIONS = (  # each in a file of its name, with its DECLARED
+    "rokt_calendar",
+    "braze",
+    "rokt_events",
+    "rokt_api_v2",
+    "rokt_api_v1",
+    "rokt_audiences",
+)
 
 
-def _braze(settings: Settings, _accept: Accept) -> Destination | None:
-    if settings.braze is None:
-        return None
-    retention = timedelta(days=settings.retention_days)
-    return braze.Braze(settings.braze, settings.batch, retention, allow_http=settings.is_development)
-
-
-def _rokt_api(version: str) -> Callable[[Settings, Accept], Destination | None]:
-    def make(settings: Settings, _accept: Accept) -> Destination | None:
-        api = settings.rokt_api
-        credential = None if api is None else api.key if version == "V2" else api.app
-        if api is None or credential is None:
-            return None
-        allow_http = settings.is_development
-        return rokt_api.RoktApi(api, version, credential, settings.batch, allow_http=allow_http)
-
-    return make
-
-
-def _rokt_events(settings: Settings, _accept: Accept) -> Destination | None:
-    if settings.rokt_events is None:
-        return None
-    return rokt_events.RoktEvents(settings.rokt_events, settings.batch, allow_http=settings.is_development)
-
-
-def _rokt_audiences(settings: Settings, _accept: Accept) -> Destination | None:
-    api = settings.rokt_api
-    if api is None or api.key is None:
-        return None
-    return rokt_audiences.RoktAudiences(api, api.key, settings.batch, allow_http=settings.is_development)
-
-
-DESTINATIONS: dict[str, Callable[[Settings, Accept], Destination | None]] = {
-    rokt_calendar.NAME: _calendar,
-    braze.NAME: _braze,
-    rokt_events.NAME: _rokt_events,
-    rokt_api.V2: _rokt_api("V2"),
-    rokt_api.V1: _rokt_api("V1"),
-    rokt_audiences.NAME: _rokt_audiences,
-}
+@cache
+def declared() -> Mapping[str, Declared[Any]]:
+    return {name: import_module(f"{__name__}.{name}").DECLARED for name in DESTINATIONS}
 
 
 def configured(settings: Settings, accept: Accept = nowhere) -> list[Destination]:
     """The destinations whose variables are set. `accept`: takes in what the call of a message found out."""
-    return [made for make in DESTINATIONS.values() if (made := make(settings, accept)) is not None]
+    setups = settings.destinations
+    return [
+        one.make(setups[name].settings, settings, accept)
+        for name, one in declared().items()
+        if name in setups
+    ]

@@ -21,7 +21,12 @@ from bridge.ledger.braze_doubts import doubt, unsure_of
 from bridge.ledger.braze_shared import certain_of
 from bridge.ledger.subscribers import Place, forget_old, fullest, held, subscriptions_of, write_held
 from bridge.message import ONCE_MORE, Message, Outcome, Skipped, State
-from bridge.settings import BatchSettings, BrazeSettings
+from bridge.rate import Rate
+from bridge.settings import ATTRIBUTES, BatchSettings, BrazeSettings, Settings
+from bridge.settings.declared import Declared, Setup, Words
+from bridge.settings.secret import api_key
+from bridge.settings.subscribers import merges
+from bridge.settings.variables import Variables, on_off, some_of, whole
 from bridge.subscribers.subscription import Subscription
 from bridge.subscribers.sync import EMPTY, Held, Values
 from bridge.subscribers.track import Sync, body, event_of
@@ -29,6 +34,8 @@ from bridge.upstream import Upstream
 from bridge.upstream.bearer import Bearer
 
 NAME = "braze"
+EXAMPLE_URL = "https://rest.iad-01.braze.com"  # of one of Braze's clusters, to show what is meant
+MOST_OBJECTS = 225  # of one /users/track call: 75 attributes, 75 events, 75 purchases
 TRACK = "/users/track"
 IN_FLIGHT = 8  # calls of one worker at once
 ALREADY_SO = "Braze holds this already"
@@ -214,3 +221,25 @@ def _with_those_beside(sync: Sync, holdings: Mapping[str, Values]) -> Sync:
 def _place(message: Message) -> Place:
     """Blank for what was kept for the record alone and is sent again all the same."""
     return message.request.get("identifier", ""), message.request.get("subscription_id", "")
+
+
+def _read(variables: Variables) -> Setup[BrazeSettings] | None:
+    is_on = variables.together("BRAZE_REST_URL", "BRAZE_API_KEY")
+    settings = BrazeSettings(
+        url=variables.address("BRAZE_REST_URL", EXAMPLE_URL),
+        api_key=variables.read("BRAZE_API_KEY", "", api_key),
+        batch=variables.read("BRAZE_TRACK_BATCH", "75", whole(2, MOST_OBJECTS)),
+        rate=Rate(variables.read("BRAZE_TRACK_RATE", "1000", whole(0))),
+        captures_email=variables.read("BRAZE_EMAIL_CAPTURE", "off", on_off),
+        attributes=variables.read("ROKT_ATTRIBUTES", "", some_of(ATTRIBUTES, "rokt:")),
+        merges=merges(variables),
+    )
+    return Setup(settings, settings.rate, carries=settings.batch) if is_on else None
+
+
+def _make(its: BrazeSettings, settings: Settings, _accept: object) -> Braze:
+    retention = timedelta(days=settings.retention_days)
+    return Braze(its, settings.batch, retention, allow_http=settings.is_development)
+
+
+DECLARED = Declared(Words("Braze", "Braze", "BRAZE_API_KEY"), _read, _make)

@@ -16,6 +16,7 @@ from bridge.audiences.change import AudienceChange
 from bridge.audiences.part import Part
 from bridge.destinations.batch import Batch, Pack, WithoutLedger
 from bridge.destinations.outcomes import begin_of, halved, of_answer, of_trouble, pattern_of, redact
+from bridge.destinations.rokt_account import read_account
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.message import (
     AT_MOST,
@@ -29,7 +30,10 @@ from bridge.message import (
     Uncertain,
 )
 from bridge.rate import Rate
-from bridge.settings import BatchSettings, Credential, RoktApiSettings
+from bridge.settings import BatchSettings, Credential, RoktApiSettings, Settings
+from bridge.settings.declared import Declared, Setup, Words
+from bridge.settings.upstreams import AUDIENCE_URL
+from bridge.settings.variables import Variables
 from bridge.upstream import Answer, Upstream
 from bridge.upstream.basic import Basic
 
@@ -212,3 +216,17 @@ def _in_order(found: Sequence[Outcome]) -> list[Outcome]:
         is_waiting = is_waiting or not isinstance(outcome, Delivered | Skipped | Rejected)
         ordered.append(outcome)
     return ordered
+
+
+def _read(variables: Variables) -> Setup[RoktApiSettings] | None:
+    url = variables.address("ROKT_AUDIENCE_URL", AUDIENCE_URL)
+    account = read_account(variables)
+    return Setup(replace(account, audience_url=url)) if account and account.key else None
+
+
+def _make(its: RoktApiSettings, settings: Settings, _accept: object) -> RoktAudiences:
+    assert its.key is not None, "without it this is off"
+    return RoktAudiences(its, its.key, settings.batch, allow_http=settings.is_development)
+
+
+DECLARED = Declared(Words("Rokt audiences", "Rokt", "ROKT_API_KEY and ROKT_API_SECRET"), _read, _make)

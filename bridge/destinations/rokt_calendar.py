@@ -19,7 +19,10 @@ from bridge.destinations.rokt_lookup import Accept, Asked
 from bridge.errors import InvalidPayload, InvalidValue, UpstreamTrouble
 from bridge.ledger.events import Change, Standing, doubt, forget_old, record, standings
 from bridge.message import Delivered, Message, Outcome, Rejected, Skipped, State, Uncertain
-from bridge.settings import CalendarSettings, Credential, account_key
+from bridge.rate import Rate
+from bridge.settings import CALENDAR_URL, CalendarSettings, Credential, Secret, Settings, account_key
+from bridge.settings.declared import Declared, Setup, Words
+from bridge.settings.variables import Variables, one_of, whole
 from bridge.upstream import Answer, OAuth2ClientCredentials, Upstream
 
 NAME = "rokt_calendar"
@@ -239,3 +242,35 @@ def _upstream(url: str, credential: Credential, allow_http: bool) -> Upstream:
         f"{url}/oauth2/token", credential.client_id, credential.secret.reveal(), allow_http=allow_http
     )
     return Upstream(url, auth, allow_http=allow_http, connections=IN_FLIGHT)
+
+
+def _read(variables: Variables) -> Setup[CalendarSettings] | None:
+    url = variables.address("ROKT_CALENDAR_URL", CALENDAR_URL)
+    update_body = variables.read("ROKT_CALENDAR_UPDATE_BODY", "wrapped", one_of("wrapped", "flat"))
+    rate = Rate(variables.read("ROKT_CALENDAR_RATE", "0", whole(0)))
+    prefix, secret_prefix = "ROKT_CALENDAR_CLIENT_ID", "ROKT_CALENDAR_CLIENT_SECRET"
+    ids, secrets = variables.by_account(prefix), variables.by_account(secret_prefix)
+    for account in sorted(ids.keys() | secrets.keys()):
+        suffix = f"__{account}" if account else ""
+        variables.together(prefix + suffix, secret_prefix + suffix)
+    credentials = {a: Credential(ids[a], Secret(secrets[a])) for a in ids.keys() & secrets.keys()}
+    if not credentials:
+        return None
+    return Setup(CalendarSettings(url, credentials, update_body, rate), rate, carries=len(credentials))
+
+
+def _make(its: CalendarSettings, settings: Settings, accept: Accept) -> RoktCalendar:
+    retention = timedelta(days=settings.retention_days)
+    return RoktCalendar(its, retention, allow_http=settings.is_development, accept=accept)
+
+
+DECLARED = Declared(
+    Words(
+        "Rokt Calendar",
+        "Rokt",
+        "ROKT_CALENDAR_CLIENT_ID and ROKT_CALENDAR_CLIENT_SECRET",
+        by_account=True,
+    ),
+    _read,
+    _make,
+)

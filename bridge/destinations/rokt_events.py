@@ -17,13 +17,19 @@ from bridge.destinations.batch import Batch, Pack, WithoutLedger
 from bridge.destinations.outcomes import of_trouble, pattern_of
 from bridge.destinations.rokt_events_packs import Load, Standing, packs_of
 from bridge.destinations.rokt_events_verdicts import doubtful, outcomes
-from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
+from bridge.errors import CredentialRefused, InvalidValue, NotBegun, UpstreamTrouble
 from bridge.message import ONCE_MORE, UNSURE, Delivered, Message, Outcome, Undecided
-from bridge.settings import BatchSettings, RoktEventsSettings
+from bridge.rate import Rate
+from bridge.settings import BatchSettings, RoktEventsSettings, Settings
+from bridge.settings.declared import Declared, Setup, Words
+from bridge.settings.secret import api_key, user
+from bridge.settings.variables import Variables, base_url, one_of, whole
 from bridge.upstream import Upstream
 from bridge.upstream.basic import Basic
 
 NAME = "rokt_events"
+URL = "https://s2s.{pod}.mparticle.com/v2"
+PODS = ("us1", "us2", "eu1", "au1")  # where Rokt keeps an account's data
 IN_FLIGHT = 8  # calls of one worker at once
 NOT_AGAIN = (
     "whether an earlier call of it worked is not known, and without a confirmation_ref Rokt would count it twice: "
@@ -117,3 +123,44 @@ class RoktEvents(WithoutLedger):
         if answer.status == 400 or 200 <= answer.status < 300:
             return "the key is taken"
         return NotBegun(told)
+
+
+def _read(variables: Variables) -> Setup[RoktEventsSettings] | None:
+    pod, url = "ROKT_EVENTS_POD", "ROKT_EVENTS_URL"
+    names = ("ROKT_EVENTS_KEY", "ROKT_EVENTS_SECRET", "ROKT_EVENTS_ENVIRONMENT")
+    given = [name for name in (pod, url, *names) if variables.text(name)]
+    for name in names if given else ():
+        if name not in given:
+            variables.fault(f"{name} is missing: {given[0]} is set")
+    if given and not {pod, url} & set(given):
+        variables.fault(f"{pod} is missing (or {url}): {given[0]} is set")
+    if {pod, url} <= set(given):
+        variables.fault(f"{pod} and {url} are both set: say one of the two")
+    its_pod = variables.read(pod, PODS[0], lambda text: one_of(*PODS)(text.lower()))
+    settings = RoktEventsSettings(
+        url=variables.read(
+            url, URL.format(pod=its_pod or PODS[0]), lambda text: _base(text, variables.is_development)
+        ),
+        key=variables.read("ROKT_EVENTS_KEY", "", user),
+        secret=variables.read("ROKT_EVENTS_SECRET", "", api_key),
+        environment=variables.read(
+            "ROKT_EVENTS_ENVIRONMENT", "development", one_of("development", "production")
+        ),
+        rate=Rate(variables.read("ROKT_EVENTS_RATE", "270", whole(0)), per="item"),
+    )
+    return Setup(settings, settings.rate) if given else None
+
+
+def _base(text: str, is_development: bool) -> str:
+    """What /events and /bulkevents follow."""
+    base = base_url(URL.format(pod=PODS[0]), allow_http=is_development)(text)
+    if base.endswith(("/events", "/bulkevents")):
+        raise InvalidValue("ends in the path of a call: leave /events out, what ends in /v2 is the base")
+    return base
+
+
+def _make(its: RoktEventsSettings, settings: Settings, _accept: object) -> RoktEvents:
+    return RoktEvents(its, settings.batch, allow_http=settings.is_development)
+
+
+DECLARED = Declared(Words("Rokt conversions", "Rokt", "ROKT_EVENTS_KEY and ROKT_EVENTS_SECRET"), _read, _make)

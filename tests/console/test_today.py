@@ -151,7 +151,7 @@ class TestInWords:
     ) -> None:
         accept(console.bridge, 2, now, destination="rokt_events")
 
-        assert "nothing leaves while it is not set up" in cards(console)["Rokt Event API"]
+        assert "nothing leaves while it is not set up" in cards(console)["Rokt conversions"]
 
 
 class TestTheForecast:

@@ -27,11 +27,27 @@ T = TypeVar("T")
 
 
 class Variables:
-    """Reads one by one and gathers the faults. White space around a value goes; a blank is as good as none."""
+    """Reads one by one and gathers the faults. White space around a value goes; a blank is as good as none.
+
+    What could not be read is None in the settings that are built; but then there are faults and nobody sees it.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self.faults: list[str] = []
+        # In order, and each once: some variables are read for several destinations.
+        self._faults: dict[str, None] = {}
+
+    @property
+    def faults(self) -> list[str]:
+        return list(self._faults)
+
+    def fault(self, words: str) -> None:
+        """`words` begin with the variable's name, and never hold a secret."""
+        self._faults[words] = None
+
+    @property
+    def is_development(self) -> bool:
+        return self.read("BRIDGE_ENV", "production", one_of("production", "development")) == "development"
 
     def text(self, name: str) -> str:
         return self._environ.get(name, "").strip()
@@ -40,15 +56,20 @@ class Variables:
         try:
             return parse(self.text(name) or default)
         except InvalidValue as fault:
-            self.faults.append(f"{name} {fault}")
+            self.fault(f"{name} {fault}")
             return None  # type: ignore[return-value]  # nobody sees it: there is a fault
 
-    def pair(self, one: str, other: str) -> bool:
-        """True if both are set; one without the other is a fault."""
-        for have, lack in ((one, other), (other, one)):
-            if self.text(have) and not self.text(lack):
-                self.faults.append(f"{lack} is missing: {have} is set")
-        return bool(self.text(one) and self.text(other))
+    def address(self, name: str, default: str) -> str:
+        """A base address, whose `default` shows what is meant."""
+        return self.read(name, default, base_url(default, allow_http=self.is_development))
+
+    def together(self, *names: str) -> bool:
+        """True if all are set; some without the others are a fault for each that lacks."""
+        given = [name for name in names if self.text(name)]
+        lacking = [name for name in names if name not in given]
+        for name in lacking if given else ():
+            self.fault(f"{name} is missing: {given[0]} is set")
+        return not lacking
 
     def by_account(self, name: str) -> dict[str, str]:
         """`name` as "", and `name__ACCOUNT` by its account, where they are set."""
