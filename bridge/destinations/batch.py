@@ -57,6 +57,9 @@ class WithoutLedger:
     def credential_of(self, account_code: str) -> str:
         return ""
 
+    def look_up(self, connection: Connection, messages: Sequence[Message]) -> Sequence[Any]:
+        return [None] * len(messages)
+
     def intend(
         self, connection: Connection, messages: Sequence[Message], standings: Sequence[Any], now: datetime
     ) -> None: ...

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy.engine import Connection
-
 from bridge.conversions.api_calls import Limits, calls_of
 from bridge.conversions.api_form import DESTINATIONS, HEADERS, PATHS, call_body
 from bridge.destinations.batch import Batch, Pack, WithoutLedger
@@ -55,10 +53,6 @@ class RoktApi(WithoutLedger):
         self._upstream = Upstream(
             settings.url, auth, allow_http=allow_http, connections=IN_FLIGHT, answer_limit=ANSWER_LIMIT
         )
-
-    def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[None]:
-        """An event needs to know of no other."""
-        return [None] * len(messages)
 
     def pack(self, messages: Sequence[Message], standings: Sequence[None]) -> list[Pack]:
         events = ((_event(message), message.progress.get(AT_MOST)) for message in messages)
