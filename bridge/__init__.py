@@ -1,3 +1,3 @@
 """The Braze–Rokt bridge: Braze webhooks to Rokt Calendar, Rokt's subscribers back to Braze, nothing lost."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
