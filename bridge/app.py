@@ -15,7 +15,7 @@ from bridge.calendar.previews import Previews
 from bridge.calendar.templates import Templates, publish_files
 from bridge.calendar.zones import use_pinned_tzdata
 from bridge.database import UNAVAILABLE, Database
-from bridge.errors import SettingsInvalid
+from bridge.errors import DatabaseMoved, SettingsInvalid
 from bridge.ledger import addressees
 from bridge.ledger.subscribers import SubscriberLedger
 from bridge.offers import Offers
@@ -141,6 +141,8 @@ def prepare_start() -> None:
             if not schema.is_current(connection):
                 raise SettingsInvalid([schema.OLDER])
         faults = publish_files(database)
+    except DatabaseMoved as moved:
+        raise SettingsInvalid([str(moved)]) from moved
     except UNAVAILABLE as down:
         faults = [f"the database is not reachable ({type(down).__name__})"]
     finally:

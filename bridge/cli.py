@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from bridge import __version__, template_commands
+from bridge import __version__, move_command, template_commands
 from bridge.errors import BridgeError, InvalidValue, SettingsInvalid
 from bridge.message import FILTERS
 
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--port", type=int, default=8100)
     add("demo", _demo, "walk the whole path on a temporary database, and check what arrived")
     template_commands.mount(commands)
+    move_command.mount(commands)
     messages = add("messages", lambda _given: 2, "list, show, replay or cancel messages")
     kinds = messages.add_subparsers(required=True, metavar="list|show|replay|cancel")
     listing = kinds.add_parser("list", help="the newest first")

@@ -19,6 +19,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, Engine
 
+from bridge.errors import DatabaseMoved
+
 metadata = sa.MetaData()
 
 # Everything that says "the database cannot take this now", as against "this statement is wrong". InternalError
@@ -183,6 +185,8 @@ class Database:
             busy = 0 if is_writer else _BUSY_MS
             for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={busy}", "foreign_keys=ON"):
                 connection.execute(f"PRAGMA {pragma}")
+            if connection.execute("PRAGMA user_version").fetchone()[0]:  # a move closed it with its number
+                raise DatabaseMoved
 
         if is_writer:
             sa.event.listen(engine, "begin", self._begin)

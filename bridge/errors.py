@@ -13,6 +13,7 @@ BridgeError
 │   ├── TemplateRefused        422  the marketer must mend a template or a value: kept as dead
 │   ├── NotConfigured          501  a destination that is off, with the variables it waits for
 │   └── DatabaseUnavailable    503  the only reason to ask Braze for a repeat
+│       └── DatabaseMoved           the file was moved to PostgreSQL: a start is refused, a repeat arrives there
 ├── InvalidValue               one value is wrong: whoever knows the field's name makes an Answerable of it
 ├── SettingsInvalid            the environment's faults, all at once
 ├── SlotMissed                 a call's time to leave has passed: it is given back as if it had not been claimed
@@ -118,6 +119,16 @@ class NotConfigured(Answerable):
 class DatabaseUnavailable(Answerable):
     status, title = 503, "The database cannot take the message now"
     retry_after = 5
+
+
+class DatabaseMoved(DatabaseUnavailable):
+    """What stood in a SQLite file was moved away, and nothing may come into it any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This SQLite file was moved to PostgreSQL and is closed: set DATABASE_URL to the new database. "
+            "If the move was broken off at its very end, run it again."
+        )
 
 
 class InvalidValue(BridgeError):

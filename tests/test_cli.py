@@ -112,6 +112,7 @@ class TestCalls:
         assert code == 0
         for command in (
             "migrate",
+            "move",
             "worker",
             "check",
             "sandbox",

@@ -23,6 +23,7 @@ from bridge.database import Database, JsonText, UtcDateTime, Words, metadata
 from bridge.errors import SettingsInvalid
 from bridge.ledger import coming_tables, sign_ins, subscriber_tables
 from bridge.ledger import tables as ledger_tables
+from bridge.moving import tables as moving_tables
 from bridge.outbox import claim, sample_tables
 from bridge.outbox import tables as outbox_tables
 
@@ -99,7 +100,7 @@ class TestMigrating:
 
         assert differences == []
         for module in (
-            *(outbox_tables, sample_tables, calendar_tables),
+            *(outbox_tables, sample_tables, calendar_tables, moving_tables),
             *(ledger_tables, subscriber_tables, coming_tables, sign_ins),
         ):
             assert {one.name for one in vars(module).values() if isinstance(one, sa.Table)} <= tables(
