@@ -7,10 +7,24 @@ monkey.patch_all()  # before anything else makes a lock
 # ruff: noqa: E402
 import gc
 import os
+import shutil
 import sys
+import tempfile
+from pathlib import Path
+
+# Where the web processes of this machine keep what they count, so that each of them can serve it for all: in memory
+# if there is such a place. Named before anything imports prometheus_client, anew for each master, and only once.
+_ours = f"bridge-metrics-{os.getpid()}-"
+if _ours not in os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""):
+    _memory = Path("/dev/shm")  # noqa: S108  mkdtemp makes a place of its own there
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(
+        prefix=_ours, dir=_memory if os.access(_memory, os.W_OK) else None
+    )
+COUNTERS = os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
 from bridge.app import prepare_start
 from bridge.errors import SettingsInvalid
+from bridge.metrics.counted import begin_in_this_process
 from bridge.settings import Settings
 
 try:
@@ -45,6 +59,11 @@ def pre_fork(server, worker):
     gc.set_threshold(10_000)
 
 
+def post_fork(server, worker):
+    """Nothing that is counted later may fail for want of a file or of room for it."""
+    begin_in_this_process()
+
+
 def on_starting(server):
     """Refuse to serve on an older schema; publish what changed in templates/."""
     try:
@@ -61,3 +80,8 @@ def worker_exit(server, worker):
         parts.addressees.close()
         parts.previews.close()
         parts.database.close()
+
+
+def on_exit(server):
+    """What was counted ends with the last process."""
+    shutil.rmtree(COUNTERS, ignore_errors=True)

@@ -32,6 +32,7 @@ from bridge.web import (
     hooks,
     jobs,
     messages,
+    metrics,
     offers,
     problems,
     recalls,
@@ -98,11 +99,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.converters["rest"] = hooks.Rest
     app.extensions["bridge"] = parts
+    metrics.register(app)
     app.before_request(_name_request)
     app.after_request(_tell_request_id)
     problems.register(app)
     for blueprint in (
         unguarded.blueprint(parts),
+        metrics.blueprint(parts),
         guard.token_blueprint(parts.guard),
         hooks.blueprint(parts),
         rokt_webhooks.blueprint(parts),

@@ -189,7 +189,7 @@ def _worker(_given: argparse.Namespace) -> int:
     sys.setswitchinterval(0.0005)
     use_pinned_tzdata()
     log.set_up(is_development=settings.is_development)
-    database = Database(settings.database_url, readers=1)
+    database = Database(settings.database_url, readers=1, process="worker")
     schema.wait_until_current(database)
     subscribers = SubscriberLedger(
         settings.subscribers.rule,

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, Engine
 
 from bridge.errors import DatabaseMoved
+from bridge.metrics import counted
 
 metadata = sa.MetaData()
 
@@ -110,8 +111,13 @@ def _at_once(call: Callable[..., Any], *given: Any) -> Any:
 class Database:
     """One database for one process. Nothing is opened before the first use: until then it may cross a fork."""
 
-    def __init__(self, url: str, *, readers: int = 2, aside: Aside = _at_once) -> None:
-        """`aside`: how a call is made that would hold up all other work of this process while it waits."""
+    def __init__(
+        self, url: str, *, readers: int = 2, aside: Aside = _at_once, process: counted.Process = "web"
+    ) -> None:
+        """`aside`: how a call is made that would hold up all other work of this process while it waits.
+        `process`: whose time is measured.
+        """
+        self._process = process
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.aside = aside
@@ -124,12 +130,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One write transaction, to last milliseconds; commits at the end of the block."""
-        if self._lock is None:
+        with self._lock or nullcontext():
             with self._writer.begin() as connection:
                 yield connection
-        else:
-            with self._lock, self._writer.begin() as connection:
-                yield connection
+                began = time.monotonic()
+            counted.database_took(self._process, "commit", time.monotonic() - began)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -169,6 +174,7 @@ class Database:
             )
             if is_writer:
                 _ping_after_a_pause(server)
+            self._measure(server)
             return server
         engine = sa.create_engine(
             self.url,
@@ -190,7 +196,22 @@ class Database:
 
         if is_writer:
             sa.event.listen(engine, "begin", self._begin)
+        self._measure(engine)
         return engine
+
+    def _measure(self, engine: Engine) -> None:
+        """What each statement takes, one that fails included: a slow database shows in those first."""
+
+        def begin(connection: Connection, *_: Any) -> None:
+            connection.info["began_at"] = time.monotonic()
+
+        def end(connection: Connection | None, *_: Any) -> None:
+            if connection is not None and (began := connection.info.pop("began_at", None)) is not None:
+                counted.database_took(self._process, "statement", time.monotonic() - began)
+
+        sa.event.listen(engine, "before_cursor_execute", begin)
+        sa.event.listen(engine, "after_cursor_execute", end)
+        sa.event.listen(engine, "handle_error", lambda context: end(context.connection))
 
     def _begin(self, connection: Connection) -> None:
         """Whoever else writes into the file, without the lock that the bridge's processes share, is waited for."""

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.database import UNAVAILABLE, Database
 from bridge.errors import SlotMissed
+from bridge.metrics import counted
 from bridge.outbox.budget import Lease, Slot
 from bridge.rate import Rate
 
@@ -88,6 +89,7 @@ class Pace:
     def turns(self, lease: Lease, credential: str, count: int, *, is_halved: bool) -> list[Turn]:
         """Take slots for so many calls, which are made in this order."""
         slots = lease.take(count)
+        counted.slots_taken(self._destination, count)
         self._worth_at[credential] = lease.opens_at - self._lead - self._early
         if count and not lease.room:
             self._short.add(credential)
@@ -98,6 +100,7 @@ class Pace:
             try:
                 with self._database.write() as connection:
                     [slot] = self.lease(connection, credential, is_halved=is_halved).take(1)
+                counted.slots_taken(self._destination, 1)
             except UNAVAILABLE as down:
                 raise SlotMissed("the database is not reachable") from down
             return slot

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
@@ -22,11 +21,13 @@ from bridge.destinations import Destination
 from bridge.errors import SlotMissed
 from bridge.filling import Claimed
 from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
+from bridge.metrics import causes
+from bridge.metrics import counted as metrics
 from bridge.outbox import claim, retention, settle, states, tally, upkeep
 from bridge.outbox.claim import Call
+from bridge.outbox.counters import Carried
 from bridge.outbox.settle import Result
-from bridge.outbox.tables import lock_keys, workers
-from bridge.rows import upsert
+from bridge.outbox.tables import lock_keys
 from bridge.sending import Sender
 
 HEARTBEAT_EVERY = 5.0  # seconds
@@ -80,6 +81,7 @@ class Worker:
         self._counts_at = time.monotonic() + COUNT_FIRST
         self._id = str(uuid.uuid4())
         self._counting = Counting(self._id)
+        self._carried = Carried(metrics.of_workers())
         self._started_at: datetime | None = None
         self._stopping = threading.Event()
         self._ends_at = float("inf")
@@ -260,7 +262,10 @@ class Worker:
         changed = states.note(connection, destination.name, noted, now, destination.credential_of)
         self._mend(connection, destination, [one for one in sent if id(one[1]) in late], now)
         for result in noted:
-            _tell(result, endings.get(result.call.message.seq))
+            ending = endings.get(result.call.message.seq)
+            _tell(result, ending)
+            if ending is None and (cause := causes.of_retry(result.outcome)):
+                metrics.goes_again(destination.name, cause)
         for state in changed:
             say = log.warning if state.state == states.CLOSED else log.info
             what = f"destination.{state.state}"
@@ -290,10 +295,13 @@ class Worker:
             now = clock(connection)
             self._started_at = self._started_at or now
             row = {"id": self._id, "started_at": self._started_at, "heartbeat_at": now}
-            upsert(connection, workers, [row])
+            counted = metrics.of_workers()
+            before = self._carried.beat(connection, self._id, row, counted)
             lost = upkeep.take_over(connection, now)
         self._beat_at = began
+        self._carried.is_written(before, counted)
         if lost:
+            metrics.taken_over(lost)
             log.warning("calls.taken_over", calls=lost)
         # A transaction of its own: it locks keys, and others hold keys while they wait for rows taken over here.
         with self._database.write() as connection:
@@ -376,7 +384,7 @@ class Worker:
     def _leave(self) -> None:
         try:
             with self._database.write() as connection:
-                connection.execute(sa.delete(workers).where(workers.c.id == self._id))
+                self._carried.leave(connection, self._id, metrics.of_workers())
             self._counting.stop(self._database)
         except UNAVAILABLE:
             log.warning("database.unavailable", worker=self._id)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "bridge").rglob("*.py"))
 
 # Every part of the bridge, and the parts beside itself that it may import.
-EVERYBODY = {"message", "errors", "settings", "rate", "hashing", "places"}
+EVERYBODY = {"message", "errors", "settings", "rate", "hashing", "places", "metrics"}
 PARTS: dict[str, set[str]] = {
     "message": set(),
     "errors": set(),
@@ -22,7 +22,8 @@ PARTS: dict[str, set[str]] = {
     "log": set(),
     "rows": set(),
     "groups": {"errors"},
-    "database": {"errors"},
+    "metrics": {"message"},
+    "database": {"errors", "metrics"},
     "schema": EVERYBODY | {"database", "outbox"},
     "moving": EVERYBODY | {"database", "schema", "outbox", "ledger", "calendar"},
     "outbox": EVERYBODY | {"database", "rows", "groups"},
@@ -38,7 +39,7 @@ PARTS: dict[str, set[str]] = {
     # The plan is a dry run's and a delivery's.
     | {"upstream", "ledger", "calendar", "subscribers", "conversions", "audiences"},
     "offers": EVERYBODY | {"upstream"},
-    "worker": EVERYBODY | {"rows", "database", "outbox", "destinations", "sending", "filling", "counting"},
+    "worker": EVERYBODY | {"database", "outbox", "destinations", "sending", "filling", "counting"},
     "counting": EVERYBODY | {"database", "outbox", "ledger"},
     "sending": EVERYBODY | {"database", "outbox", "destinations", "turns", "filling"},
     "filling": EVERYBODY | {"outbox", "destinations", "turns"},
@@ -114,6 +115,7 @@ PACKAGES = {
     },
     "liquid": {f"bridge.calendar.liquid.{name}" for name in ("dialect", "reading", "comparing")},
     "dateutil": {"bridge.calendar.liquid.dialect"},
+    "prometheus_client": {"metrics"},
     "psycopg": set(),
     "sqlite3": {"database"},
 }

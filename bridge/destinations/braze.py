@@ -60,7 +60,9 @@ class Braze:
         self._limits = Limits(settings.batch, batch.count, batch.size)
         key = settings.api_key.reveal()
         self._key = re.compile(re.escape(key), re.IGNORECASE)
-        self._upstream = Upstream(settings.url, Bearer(key), allow_http=allow_http, connections=IN_FLIGHT)
+        self._upstream = Upstream(
+            settings.url, Bearer(key), allow_http=allow_http, connections=IN_FLIGHT, name=NAME
+        )
 
     def credential_of(self, account_code: str) -> str:
         return ""

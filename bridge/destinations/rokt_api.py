@@ -48,10 +48,17 @@ class RoktApi(WithoutLedger):
         its_id, secret = credential.client_id, credential.secret.reveal()
         auth: Auth = Basic(its_id, secret)
         if version == "V1":
-            auth = OAuth2ClientCredentials(settings.url + TOKEN_PATH, its_id, secret, allow_http=allow_http)
+            auth = OAuth2ClientCredentials(
+                settings.url + TOKEN_PATH, its_id, secret, allow_http=allow_http, name=self.name
+            )
         self._secrets = pattern_of(its_id, secret)
         self._upstream = Upstream(
-            settings.url, auth, allow_http=allow_http, connections=IN_FLIGHT, answer_limit=ANSWER_LIMIT
+            settings.url,
+            auth,
+            allow_http=allow_http,
+            connections=IN_FLIGHT,
+            answer_limit=ANSWER_LIMIT,
+            name=self.name,
         )
 
     def pack(self, messages: Sequence[Message], standings: Sequence[None]) -> list[Pack]:

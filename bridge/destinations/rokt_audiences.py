@@ -75,6 +75,7 @@ class RoktAudiences(WithoutLedger):
             allow_http=allow_http,
             connections=IN_FLIGHT,
             call_seconds=CALL_SECONDS,
+            name=NAME,
         )
 
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[AudienceChange]:

@@ -239,9 +239,13 @@ def _checked(upstream: Upstream) -> str | UpstreamTrouble:
 
 def _upstream(url: str, credential: Credential, allow_http: bool) -> Upstream:
     auth = OAuth2ClientCredentials(
-        f"{url}/oauth2/token", credential.client_id, credential.secret.reveal(), allow_http=allow_http
+        f"{url}/oauth2/token",
+        credential.client_id,
+        credential.secret.reveal(),
+        allow_http=allow_http,
+        name=NAME,
     )
-    return Upstream(url, auth, allow_http=allow_http, connections=IN_FLIGHT)
+    return Upstream(url, auth, allow_http=allow_http, connections=IN_FLIGHT, name=NAME)
 
 
 def _read(variables: Variables) -> Setup[CalendarSettings] | None:

@@ -51,7 +51,9 @@ class RoktEvents(WithoutLedger):
         secret = settings.secret.reveal()
         self._secrets = pattern_of(settings.key, secret)
         basic = Basic(settings.key, secret)
-        self._upstream = Upstream(settings.url, basic, allow_http=allow_http, connections=IN_FLIGHT)
+        self._upstream = Upstream(
+            settings.url, basic, allow_http=allow_http, connections=IN_FLIGHT, name=NAME
+        )
 
     def look_up(self, connection: Connection, messages: Sequence[Message]) -> list[Standing]:
         return [self._standing(message) for message in messages]

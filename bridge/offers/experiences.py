@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.errors import CredentialRefused, UpstreamTrouble
+from bridge.metrics.counted import OFFERS_UPSTREAM
 from bridge.offers.codes import PARTNER, told
 from bridge.settings import OffersSettings
 from bridge.upstream import Answer, Upstream
@@ -22,6 +23,7 @@ class Experiences:
             allow_http=allow_http,
             connections=connections,
             answer_limit=MOST_BYTES + 1,
+            name=OFFERS_UPSTREAM,
         )
 
     def __repr__(self) -> str:

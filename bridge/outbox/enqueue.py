@@ -16,6 +16,7 @@ from bridge.database import UNAVAILABLE, Database
 from bridge.errors import DatabaseUnavailable
 from bridge.groups import Groups
 from bridge.message import Json, Message, NewMessage, State
+from bridge.metrics import counted
 from bridge.outbox.lines import LIVE, rise
 from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
 from bridge.rows import Insert, Upsert, among, draw, write
@@ -168,7 +169,9 @@ class Inbox:
     def _store(self, group: Sequence[Request]) -> Sequence[Accepted | BaseException]:
         try:
             with self._database.write() as connection:
-                return store(connection, group, ledger=self._ledger)
+                answers = store(connection, group, ledger=self._ledger)
+            counted.stored(len(group))
+            return answers
         except UNAVAILABLE:
             raise
         except Exception:  # of one row, maybe: that must not be its neighbours' 503

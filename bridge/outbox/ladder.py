@@ -47,6 +47,11 @@ def held_of(each: Iterable[tuple[float, int]]) -> dict[str, int]:
     return added(*({str(step_of(ms)): count} for ms, count in each))
 
 
+def older(held: Held, ms: float) -> dict[str, int]:
+    """The same ages so much later, each taken as the most that its step has."""
+    return held_of(((*STEPS, STEPS[-1] + 1)[int(step)] + ms, count) for step, count in held.items())
+
+
 def within(held: Held, share: float) -> int | None:
     """Milliseconds within which this share of them falls, to a part of a step; None: there are none."""
     wanted = share * sum(held.values())

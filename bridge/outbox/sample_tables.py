@@ -20,6 +20,7 @@ samples = Table(
     Column("skipped", BigInteger, nullable=False),
     Column("superseded", BigInteger, nullable=False),
     Column("took", JsonText, nullable=False),  # of what was delivered: step of the ladder → how many
+    Column("causes", JsonText),  # of the dead: cause of metrics/causes.py → how many
     Column("waiting", BigInteger),  # None: it was not counted in this minute
     Column("oldest_at", UtcDateTime),  # when the oldest of that was accepted
     # From acceptance to delivery, what waited included with its age. None: neither.

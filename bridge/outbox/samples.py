@@ -11,12 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.outbox.depth import Run
+from bridge.outbox.ladder import MINUTE, Held, older
 from bridge.outbox.sample_tables import counting, depths, samples, template_samples
 from bridge.outbox.tables import messages, waiting, workers
 from bridge.outbox.tally import COUNTED, TOTAL
 from bridge.outbox.upkeep import STALE_AFTER
 
 MOST_LIVE = 10_000  # of what waits is counted where somebody looks
+LONG_AGO = 2 * MINUTE  # a count that nobody has made anew for so long
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Total:
-    """Of one destination since counting began. `took`: see ladder.py."""
+    """Of one destination since counting began. `took`: see ladder.py. `causes`: of the dead."""
 
     counts: Mapping[str, int]
     took: Mapping[str, int]
+    causes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,10 @@ def series(
 def totals(connection: Connection) -> dict[str, Total]:
     """What only ever grows, by destination."""
     rows = connection.execute(sa.select(samples).where(samples.c.minute == TOTAL))
-    return {row.destination: Total({name: getattr(row, name) for name in COUNTED}, row.took) for row in rows}
+    return {
+        row.destination: Total({name: getattr(row, name) for name in COUNTED}, row.took, row.causes or {})
+        for row in rows
+    }
 
 
 def waiting_by_destination(connection: Connection) -> dict[str, Waiting]:
@@ -145,6 +151,15 @@ def _left_of(counted: Waiting | None, left: int) -> tuple[Run, ...]:
         for before, count, expires_at in counted.expiring
     )
     return tuple(run for run in shifted if run[1])
+
+
+def waiting_ages(connection: Connection, now: datetime) -> dict[str, Held]:
+    """How old what waits is, by destination, as it was last counted. What was counted long ago has aged since."""
+    found: dict[str, Held] = {}
+    for row in connection.execute(sa.select(depths.c.destination, depths.c.ages, depths.c.counted_at)):
+        gone = (now - row.counted_at).total_seconds() * 1000
+        found[row.destination] = older(row.ages, gone) if gone > LONG_AGO else row.ages
+    return found
 
 
 def of_templates(connection: Connection, since: datetime) -> dict[str, Counts]:

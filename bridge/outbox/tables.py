@@ -163,6 +163,15 @@ workers = Table(
     Column("id", String(36), primary_key=True),
     Column("started_at", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime, nullable=False),
+    Column("counters", JsonText),  # what it counted for GET /metrics, since its row was written first
+)
+
+# The same of all workers that have gone, added up.
+worker_totals = Table(
+    "worker_totals",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("counters", JsonText, nullable=False),
 )
 
 # An upstream in trouble is a state of the destination (account ""), or of one account of it. In an account's place

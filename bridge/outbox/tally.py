@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.message import SETTLED, State
+from bridge.metrics import causes
 from bridge.outbox import ladder
 from bridge.outbox.ladder import MillisecondsBetween, Seconds
 from bridge.outbox.sample_tables import counting, depths, samples, template_samples
@@ -55,6 +56,7 @@ class Piece:
         default_factory=lambda: defaultdict(lambda: defaultdict(int))
     )
     took: dict[Minute, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    causes: dict[Minute, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     hours: dict[Hour, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
 
     def add(self, minute: int, destination: str, what: str, count: int) -> None:
@@ -64,6 +66,10 @@ class Piece:
     def add_took(self, minute: int, destination: str, step: int, count: int) -> None:
         for place in self._places(minute, destination):
             self.took[place] = ladder.added(self.took[place], {str(step): count})
+
+    def add_dead(self, minute: int, destination: str, cause: str, count: int) -> None:
+        for place in self._places(minute, destination):
+            self.causes[place] = ladder.added(self.causes[place], {cause: count})
 
     def _places(self, minute: int, destination: str) -> list[Minute]:
         return [(one, destination) for one in (TOTAL, minute) if one == TOTAL or one >= self.oldest]
@@ -148,6 +154,8 @@ def _read_settled(connection: Connection, piece: Piece, until: datetime) -> None
         piece.add(row.minute, row.destination, row.state, row.messages)
         if row.state == State.DELIVERED:
             piece.add_took(row.minute, row.destination, row.step, row.messages)
+        if row.state == State.DEAD:
+            piece.add_dead(row.minute, row.destination, row.cause, row.messages)
         what = _OF_TEMPLATES.get(State(row.state))
         if row.template is not None and what is not None and not row.is_test and row.minute >= piece.oldest:
             piece.hours[row.minute // 60, row.template, row.version or 0][what] += row.messages
@@ -166,10 +174,14 @@ def _write_minutes(connection: Connection, piece: Piece) -> None:
     for (minute, destination), its in piece.minutes.items():
         before = stands.get((minute, destination))
         took = ladder.added(before.took if before else {}, piece.took.get((minute, destination), {}))
+        stood = (before.causes if before else None) or {}
+        dead = ladder.added(stood, piece.causes.get((minute, destination), {}))
         counted_in, its_ages = ages.get(destination, (None, {}))
         told = latency(took, its_ages if counted_in == minute else {})
         counts = {name: (getattr(before, name) if before else 0) + its.get(name, 0) for name in COUNTED}
-        rows.append({"minute": minute, "destination": destination, **counts, "took": took, **told})
+        rows.append(
+            {"minute": minute, "destination": destination, **counts, "took": took, "causes": dead, **told}
+        )
     upsert(connection, samples, rows)
 
 
@@ -241,6 +253,7 @@ def _settled_piece() -> sa.Select[Any]:
         table.template,
         table.version,
         table.is_test,
+        table.reason,
     )
     # A limit that is never reached: without one SQLite forgets the order, and with it the index.
     each = [sa.select(_of_state(one, *columns).limit(_EVERYTHING).subquery()) for one in sorted(SETTLED)]
@@ -251,9 +264,26 @@ def _settled_piece() -> sa.Select[Any]:
         (piece.state == sa.literal_column(f"'{State.DELIVERED}'"), took), else_=sa.literal_column("0")
     )
     keys = (piece.state, piece.destination, piece.template, piece.version, piece.is_test)
-    return sa.select(
-        minute.label("minute"), step.label("step"), *keys, sa.func.count().label("messages")
-    ).group_by(sa.literal_column("1"), sa.literal_column("2"), *keys)
+    of_row = (minute.label("minute"), step.label("step"), _cause(piece).label("cause"))
+    by_place: list[sa.ColumnElement[Any]] = [
+        sa.literal_column(str(place)) for place in range(1, len(of_row) + 1)
+    ]
+    return sa.select(*of_row, *keys, sa.func.count().label("messages")).group_by(*by_place, *keys)
+
+
+def _cause(piece: Any) -> sa.ColumnElement[str]:
+    """Why it died, in one of the few words of causes.py; of what did not, nothing."""
+    is_refused = sa.and_(piece.template.is_not(None), piece.version.is_(None))
+    begins = (
+        (sa.or_(*(piece.reason.like(f"{begin}%") for begin in begins)), cause)
+        for cause, begins in causes.BEGINNINGS
+    )
+    return sa.case(
+        (piece.state != sa.literal_column(f"'{State.DEAD}'"), ""),
+        (is_refused, causes.TEMPLATE),
+        *begins,
+        else_=causes.OTHER,
+    )
 
 
 _ROW = sa.select(counting).where(counting.c.name == _NAME)

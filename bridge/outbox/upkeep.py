@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.message import ONCE_MORE, UNSURE, Message, State
+from bridge.metrics.samples import Samples, from_json
+from bridge.outbox import counters
 from bridge.outbox.lines import enter, give_up, read
 from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting, workers
 from bridge.rows import insert, update
@@ -39,8 +41,10 @@ def take_over(connection: Connection, now: datetime) -> int:
             .with_for_update(skip_locked=True)
         )
     )
+    counted: list[Samples] = []
     if silent:
-        connection.execute(sa.delete(workers).where(workers.c.id.in_(silent)))
+        gone = sa.delete(workers).where(workers.c.id.in_(silent)).returning(workers.c.counters)
+        counted = [from_json(one) for one in connection.scalars(gone)]
     # Not only theirs: a worker may have been forgotten while its last claim was under way.
     nobodys = calls.c.worker_id.not_in(sa.select(workers.c.id))
     lost = list(connection.scalars(sa.select(calls.c.id).where(nobodys)))
@@ -62,6 +66,7 @@ def take_over(connection: Connection, now: datetime) -> int:
         told = [{"seq": seq, "at": now, "status": None, "ms": 0, "answer": WORKER_LOST} for seq in seqs]
         insert(connection, attempts, told)
         connection.execute(sa.delete(calls).where(calls.c.id.in_(lost)))
+    counters.fold(connection, counted)
     return len(lost)
 
 

@@ -60,6 +60,7 @@ class Settings:
     test_subscriptions: frozenset[str] = field(repr=False)
     retry_for: timedelta
     retention_days: int
+    dyno: str = ""  # of Heroku's, which one this is
 
     @property
     def rates(self) -> dict[str, Rate]:
@@ -126,6 +127,7 @@ class Settings:
             ),
             retry_for=read("RETRY_FOR", "24h", duration),
             retention_days=read("RETENTION_DAYS", "30", whole(MIN_RETENTION_DAYS)),
+            dyno=variables.text("DYNO"),
         )
         if variables.faults:
             raise SettingsInvalid(variables.faults)

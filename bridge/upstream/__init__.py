@@ -9,10 +9,12 @@ from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from bridge.errors import AnswerLost, NotBegun
+from bridge.metrics.counted import LOST, UNSENT, called, class_of
 from bridge.upstream.answer import ANSWER_LIMIT, Answer
 from bridge.upstream.connections import pool_of
 from bridge.upstream.oauth import OAuth2ClientCredentials
-from bridge.upstream.transport import USER_AGENT, call_until, checked_host, exchange
+from bridge.upstream.transport import USER_AGENT, call_until, checked_host, exchange, seconds_of_call
 
 __all__ = ["ANSWER_LIMIT", "Answer", "Auth", "OAuth2ClientCredentials", "Upstream"]
 
@@ -34,7 +36,7 @@ class Upstream:
     """One base address with its credential and its pool of connections, shared by threads.
 
     `call_seconds` bounds a whole call: the token, the connection, sending, and the last byte of the answer.
-    `answer_limit`: bytes of an answer that are read.
+    `answer_limit`: bytes of an answer that are read. `name`: what its calls are counted by; without one they are not.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Upstream:
         connections: int = 32,
         call_seconds: float = 10.0,
         answer_limit: int = ANSWER_LIMIT,
+        name: str | None = None,
     ) -> None:
         self._host = checked_host(base_url, allow_http)
         self._base_path = urlsplit(base_url).path.rstrip("/")
         self._auth = auth
         self._call_seconds = call_seconds
         self._answer_limit = answer_limit
+        self._name = name
         self._pool = pool_of(base_url, connections)
 
     def __repr__(self) -> str:
@@ -98,8 +102,21 @@ class Upstream:
     ) -> Answer:
         if self._auth is not None:
             headers["Authorization"] = self._auth.authorization(deadline)
-        with call_until(deadline, self._host, turn):
-            return exchange(self._pool, method, self._base_path + path, headers, content, self._answer_limit)
+        began = time.monotonic()
+        try:
+            with call_until(deadline, self._host, turn):
+                answer = exchange(
+                    self._pool, method, self._base_path + path, headers, content, self._answer_limit
+                )
+        except (NotBegun, AnswerLost) as trouble:
+            self._count(LOST if isinstance(trouble, AnswerLost) else UNSENT, seconds_of_call(began))
+            raise
+        self._count(class_of(answer.status), answer.ms / 1000)
+        return answer
+
+    def _count(self, status: str, seconds: float) -> None:
+        if self._name is not None:
+            called(self._name, status, seconds)
 
     def check(self) -> str:
         """For `python -m bridge check --connect`: what was proved, in words. Raises as `send`."""

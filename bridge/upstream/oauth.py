@@ -15,6 +15,7 @@ import requests
 from authlib.integrations.requests_client import OAuth2Session, OAuthError
 
 from bridge.errors import AnswerLost, CredentialRefused, InvalidValue, NotBegun, UpstreamTrouble
+from bridge.metrics.counted import GRANTED, NO_TOKEN, TOKEN_REFUSED, asked_for_token
 from bridge.upstream.answer import Answer
 from bridge.upstream.connections import BoundedAdapter
 from bridge.upstream.transport import USER_AGENT, call_until, checked_host
@@ -41,7 +42,7 @@ class OAuth2ClientCredentials:
     as they are. RFC 6749 section 2.3.1 wants both form-encoded first. Where that makes a difference and the
     plain form is refused, the other is tried once; the form that worked is used from then on.
 
-    A token may take half of the time that its call has left. `clock`: monotonic, in seconds.
+    A token may take half of the time that its call has left. `clock`: monotonic, in seconds. `name`: as Upstream's.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class OAuth2ClientCredentials:
         *,
         allow_http: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        name: str | None = None,
     ) -> None:
         self._host = checked_host(token_url, allow_http)
         if not _is_ascii(client_id) or not _is_ascii(client_secret):
             raise InvalidValue("a client id and secret of printable ASCII (RFC 6749, appendix A)")
         self._url = token_url
+        self._name = name
         plain, encoded = (client_id, client_secret), (quote_plus(client_id), quote_plus(client_secret))
         # A colon ends the id in Basic (RFC 7617): such an id has no plain form.
         self._forms = [encoded] if ":" in client_id or plain == encoded else [plain, encoded]
@@ -131,6 +134,19 @@ class OAuth2ClientCredentials:
         return self._ask(last, until)
 
     def _ask(self, form: tuple[str, str], until: float) -> _Token:
+        outcome = NO_TOKEN
+        try:
+            token = self._asked(form, until)
+            outcome = GRANTED
+        except CredentialRefused:
+            outcome = TOKEN_REFUSED
+            raise
+        finally:
+            if self._name is not None:
+                asked_for_token(self._name, outcome)
+        return token
+
+    def _asked(self, form: tuple[str, str], until: float) -> _Token:
         asked_at = self._clock()
         try:
             with OAuth2Session(*form, "client_secret_basic", trust_env=False) as session:

@@ -96,6 +96,11 @@ def exchange(
     )
 
 
+def seconds_of_call(began: float) -> float:
+    """What this thread's last call took that began then; without its wait for a turn."""
+    return time.monotonic() - max(began, here.begun_at)
+
+
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "its name is not known"),
     (ssl.SSLCertVerificationError, "its TLS certificate is not valid"),

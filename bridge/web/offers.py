@@ -11,6 +11,7 @@ import structlog
 from flask import Blueprint, Response, g, jsonify, request
 
 from bridge.errors import Answerable, InvalidPayload, MalformedJson, NotConfigured, TooLarge
+from bridge.metrics import counted
 from bridge.offers import PATH, Offers, Reason
 from bridge.offers.codes import PAYLOAD, Fault, RequestRefused
 from bridge.offers.request import OfferRequest, faults_of, read, read_address
@@ -27,6 +28,9 @@ PASSED_ON = ("rokt-account-id", "rokt-session-id", "etag")
 STATUS = {Reason.TIMEOUT: 504, Reason.BUSY: 503, Reason.RESTING: 503}
 MOST_NAMED = 20  # faults in one answer, which a person reads
 RETRY_AFTER = {Reason.BUSY: "1", Reason.RESTING: "10"}  # seconds
+
+FOUND, THROUGH, INVALID = "found", "passed_on", "invalid"  # as GET /metrics says it
+OUTCOMES = (FOUND, THROUGH, INVALID, *map(str, Reason))
 
 log = structlog.get_logger()
 
@@ -103,6 +107,7 @@ def _check_size(raw: bytes) -> None:
 def _told(offers: Offers, asked: OfferRequest) -> Response:
     began = time.monotonic()
     told = offers.ask(asked, g.request_id)
+    counted.offered(INVALID if told.faults else told.reason or FOUND)
     log.info(
         "offers.answered",
         request_id=g.request_id,
@@ -137,6 +142,7 @@ def _shown(ours: Offers, body: object, tag_id: str) -> Response:
 
 def _passed_on(offers: Offers, body: object, tag_id: str) -> Response:
     answer = offers.pass_on(body, tag_id, g.request_id)
+    counted.offered(answer if isinstance(answer, Reason) else THROUGH)
     if isinstance(answer, Reason):
         response = _as_rokt(STATUS.get(answer, 502), f"No answer of Rokt: {answer}", [])
         if answer in RETRY_AFTER:
