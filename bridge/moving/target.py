@@ -20,7 +20,7 @@ from bridge.ledger.coming_tables import coming, coming_counts
 from bridge.moving.rows import COPY_OPTIONS, Outgoing, sum_in_postgresql
 from bridge.moving.tables import moves
 from bridge.outbox.sample_tables import counting, depths, samples, template_samples
-from bridge.outbox.tables import budgets, destination_states, workers
+from bridge.outbox.tables import budgets, destination_states, worker_totals, workers
 from bridge.outbox.upkeep import STALE_AFTER
 
 # What the bridge itself writes into a database that nobody has used yet: a move replaces it.
@@ -29,6 +29,7 @@ REPLACED = (
     template_publications,
     template_files,
     workers,
+    worker_totals,
     destination_states,
     budgets,
     samples,
