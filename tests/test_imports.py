@@ -1,8 +1,9 @@
-"""Who may import whom: the table that docs/architecture.md tells in words."""
+"""Who may import whom: the tables that stand in docs/architecture.md too."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,37 @@ def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
     wrong.write_text("def f():\n    from bridge import destinations\n    import bridge.upstream.oauth\n")
 
     assert parts_imported(wrong) == {"destinations", "upstream"}
+
+
+def told(heading: str) -> dict[str, str]:
+    """The rows of a table of docs/architecture.md: what its first column names, each with the second."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    table = page[page.index(f"| {heading} |") :].partition("\n\n")[0]
+    rows = [row.strip("| ").split(" | ", 1) for row in table.splitlines()[2:]]
+    return {name: words for first, words in rows for name in named(first) or [first]}
+
+
+def named(words: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", words)
+
+
+def test_docs_architecture_has_this_table() -> None:
+    wanted: dict[str, tuple[set[str], bool]] = {"everybody": (EVERYBODY, False)}
+    for part, allowed in PARTS.items():
+        is_only = not allowed >= EVERYBODY
+        wanted[part] = (allowed if is_only else allowed - EVERYBODY, is_only)
+    wanted |= {module: (allowed, False) for module, allowed in WIDER.items()}
+
+    rows = told("part")
+
+    assert {name for name, words in rows.items() if words.startswith("everything")} == ASSEMBLY
+    given = {
+        name: (set(named(words)), words.startswith("only "))
+        for name, words in rows.items()
+        if name not in ASSEMBLY
+    }
+    assert given == wanted
+
+
+def test_docs_architecture_tells_who_imports_a_package() -> None:
+    assert {name: set(named(words)) for name, words in told("package").items()} == PACKAGES
