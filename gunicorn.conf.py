@@ -22,15 +22,20 @@ if _ours not in os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""):
     )
 COUNTERS = os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
+from bridge import log
 from bridge.app import prepare_start
 from bridge.errors import SettingsInvalid
+from bridge.log import others
 from bridge.metrics.counted import begin_in_this_process
 from bridge.settings import Settings
 
 try:
-    Settings.from_env(os.environ, is_web=True)
+    settings = Settings.from_env(os.environ, is_web=True)
 except SettingsInvalid as faults:
     sys.exit(f"The environment is not right:\n{faults}")
+
+log.set_up(is_development=settings.is_development)
+others.listen()  # from here on nobody writes in words of its own
 
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
 worker_class = "bridge.web.server.Worker"
@@ -46,7 +51,8 @@ keepalive = 95
 graceful_timeout = 25
 timeout = 60
 control_socket_disable = True
-accesslog = None
+logger_class = "bridge.web.server.Log"
+accesslog = None  # request.answered says it, without the path that was called
 loglevel = "warning"
 limit_request_line = 8190
 limit_request_field_size = 16380

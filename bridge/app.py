@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from bridge import console, log, schema
@@ -23,6 +22,7 @@ from bridge.outbox.enqueue import Inbox
 from bridge.places import Places
 from bridge.settings import Settings
 from bridge.web import (
+    answered,
     api_events,
     audiences,
     conversions,
@@ -46,8 +46,6 @@ from bridge.web.parts import MOST_WAITING, Parts
 from bridge.web.server import aside
 
 MOST_BYTES = 1024 * 1024  # of a request's body
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class _Json(DefaultJSONProvider):
@@ -100,8 +98,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.converters["rest"] = hooks.Rest
     app.extensions["bridge"] = parts
     metrics.register(app)
-    app.before_request(_name_request)
-    app.after_request(_tell_request_id)
+    answered.register(app)
     problems.register(app)
     for blueprint in (
         unguarded.blueprint(parts),
@@ -152,13 +149,3 @@ def prepare_start() -> None:
         database.close()
     for fault in faults:
         structlog.get_logger().warning("template.not_published", fault=fault)
-
-
-def _name_request() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
-
-
-def _tell_request_id(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.get("request_id", "")
-    return response

@@ -6,6 +6,7 @@ import argparse
 import getpass
 import io
 import json
+import logging
 import os
 import re
 import signal
@@ -471,12 +472,15 @@ def _ask(
     method: str, path: str, query: dict[str, str], body: dict[str, str] | None = None
 ) -> tuple[int, Any]:
     """Ask the application itself, in this process, as its operator: the same answers as the API's."""
+    from bridge import log
     from bridge.app import create_app
     from bridge.settings import InboundKey, Secret
 
     settings = _settings()
     operator = InboundKey("command line", Secret(os.urandom(16).hex()), frozenset({"read", "operate"}))
     app = create_app(replace(settings, keys=(operator,)))
+    if method == "GET":  # the answer says it all
+        log.set_up(is_development=settings.is_development, least=logging.WARNING)
     headers = {"Authorization": f"Bearer {operator.secret.reveal()}"}
     asked = {name: value for name, value in query.items() if value}
     answer = app.test_client().open(path, method=method, query_string=asked, headers=headers, json=body)

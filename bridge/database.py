@@ -165,6 +165,7 @@ class Database:
             )
             server = sa.create_engine(
                 self.url,
+                hide_parameters=True,  # an error of a statement must not quote what it was about
                 pool_size=size,
                 max_overflow=0,
                 pool_timeout=5,
@@ -178,6 +179,7 @@ class Database:
             return server
         engine = sa.create_engine(
             self.url,
+            hide_parameters=True,
             poolclass=sa.pool.QueuePool,
             pool_size=size,
             max_overflow=0,

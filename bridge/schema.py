@@ -71,7 +71,9 @@ def _alone(database: Database) -> Iterator[Connection]:
         return
     # Not the bridge's own connections: a migration commits in between, and has statements that last minutes.
     options = f"-c statement_timeout={MIGRATION_STATEMENT_MS} -c lock_timeout={LOCK_MS} -c timezone=UTC"
-    engine = sa.create_engine(database.url, poolclass=sa.pool.NullPool, connect_args={"options": options})
+    engine = sa.create_engine(
+        database.url, poolclass=sa.pool.NullPool, hide_parameters=True, connect_args={"options": options}
+    )
     with engine.connect() as connection:
         # Asked for again and again: an index that is made concurrently waits for every statement under way, and
         # one that waits for this lock would be waited for.

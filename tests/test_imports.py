@@ -49,6 +49,7 @@ PARTS: dict[str, set[str]] = {
     "recall": EVERYBODY | {"database", "outbox", "ledger", "routes", "calendar"},
     "web": EVERYBODY
     | {
+        "log",
         "database",
         "schema",
         "routes",

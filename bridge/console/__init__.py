@@ -49,6 +49,7 @@ from bridge.console.sessions import LONGEST, Sessions
 from bridge.database import UNAVAILABLE
 from bridge.errors import Answerable, Forbidden, NotFound
 from bridge.settings import Settings
+from bridge.web.answered import note
 from bridge.web.parts import Parts
 
 # The page modules, in the order of the menu. Each has `register(console, parts)`, and may have
@@ -117,6 +118,9 @@ def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
         if not parts.settings.console.is_on:
             return make_response(render_template("off.html"), 501)
         g.person = sessions.person()
+        if g.person is not None:
+            # What the provider calls somebody is an address or a name; the history of each thing has it.
+            note(by=g.person.name if g.person.by == "password" else g.person.by)
         role = role_needed(_view())
         if role != EVERYBODY:
             if g.person is None:
@@ -207,7 +211,7 @@ def _answer_faults(console: Blueprint) -> None:
         return _fault(error.code or 500, error.name, "The page could not be shown.")
 
     def of_database(error: Exception) -> ResponseReturnValue:
-        log.warning("database.unavailable", error=type(error).__name__, request_id=g.request_id)
+        log.warning("database.unavailable", error=type(error).__name__)
         return _fault(503, "The database does not answer", "Try again in a moment.")
 
     for kind in UNAVAILABLE:
@@ -215,8 +219,8 @@ def _answer_faults(console: Blueprint) -> None:
 
     @console.errorhandler(Exception)
     def of_fault(error: Exception) -> ResponseReturnValue:
-        path = request.url_rule.rule if request.url_rule else ""
-        log.exception("request.failed", request_id=g.get("request_id"), path=path, error=type(error).__name__)
+        route = request.url_rule.rule if request.url_rule else ""
+        log.exception("request.failed", route=route, error=type(error).__name__)
         return _fault(
             500, "The bridge failed", f"This is the bridge's own fault; its log has it under {g.request_id}."
         )

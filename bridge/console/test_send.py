@@ -151,7 +151,7 @@ def _sent(parts: Parts, name: str, asked: Asked) -> dict[str, Any]:
     for one in made.requests:
         check_credential(parts, one.account_code)
     accepted = parts.inbox.accept(request_of(test, made.messages, g.request_id))
-    log.info("test.sent", template=name, of=asked.of, messages=list(accepted.ids), by=person().name)
+    log.info("test.sent", template=name, of=asked.of, messages=accepted.ids)
     return _outcome(parts, name, list(accepted.ids), 0) | {
         "warnings": made.warnings,
         "values": case.variables,

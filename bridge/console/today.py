@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.engine import Connection
 
@@ -250,7 +250,7 @@ def _turned(destination: str, what: str, then: str, is_new: bool) -> ResponseRet
     name = place(destination)
     if is_new:
         event = f"destination.{what}"
-        log.info(event, destination=destination, by=person().name, request_id=g.request_id)
+        log.info(event, destination=destination)
         flash(f"{name} is {what}. {then}", "good")
     else:
         flash(f"{name} was {what} already.")

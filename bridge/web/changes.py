@@ -6,20 +6,17 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import structlog
 from flask import g
 
 from bridge.errors import NotConfigured
 from bridge.message import NewMessage
-from bridge.outbox.enqueue import Accepted, Request, Subject
+from bridge.outbox.enqueue import Request, Subject
 from bridge.outbox.tables import key_of
 from bridge.settings import Settings
 from bridge.subscribers.change import SubscriberChange
 from bridge.subscribers.facts import key_of_subscription
 from bridge.web.outcome import digest
 from bridge.web.parts import Parts
-
-log = structlog.get_logger()
 
 
 def check_configured(settings: Settings) -> None:
@@ -57,17 +54,4 @@ def request_of(
         repeat_key=repeat_key,
         subject=subject,
         change=change,
-    )
-
-
-def log_accepted(route: str, accepted: Accepted, **more: Any) -> None:
-    log.info(
-        "message.accepted",
-        request_id=g.request_id,
-        key=g.key_name,
-        route=route,
-        messages=list(accepted.ids),
-        state=accepted.state,
-        is_repeat=accepted.is_repeat,
-        **more,
     )

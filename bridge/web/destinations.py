@@ -53,7 +53,7 @@ def operate_blueprint(parts: Parts) -> Blueprint:
         with parts.database.write() as connection:
             is_new = states.pause(connection, name, f"paused by {g.key_name}", clock(connection))
         if is_new:
-            log.info("destination.paused", destination=name, key=g.key_name, request_id=g.request_id)
+            log.info("destination.paused", destination=name)
         return _state_of(name)
 
     @blueprint.post("/v1/destinations/<name>/resume")
@@ -62,7 +62,7 @@ def operate_blueprint(parts: Parts) -> Blueprint:
         with parts.database.write() as connection:
             is_new = states.resume(connection, name, clock(connection))
         if is_new:
-            log.info("destination.resumed", destination=name, key=g.key_name, request_id=g.request_id)
+            log.info("destination.resumed", destination=name)
         return _state_of(name)
 
     def _state_of(name: str) -> Response:

@@ -15,7 +15,7 @@ from bridge.outbox.enqueue import Accepted, Request
 from bridge.routes import event_dropin, incoming
 from bridge.routes.api_events import ACCOUNT_ID
 from bridge.routes.event_dropin import NAME, Taken
-from bridge.web import changes
+from bridge.web.answered import note_accepted
 from bridge.web.api_events import take_rokts
 from bridge.web.conversion_dry_run import dry_run
 from bridge.web.conversions import check_configured, message_of, request_of
@@ -57,7 +57,7 @@ def _take(parts: Parts, reads: Callable[..., list[Taken]]) -> Response:
     for answer in parts.inbox.accept_all(_requests(parts, taken, key)):
         if not isinstance(answer, Accepted):
             raise answer
-        changes.log_accepted(NAME, answer)
+        note_accepted(answer)
     return Response(status=202, mimetype="application/json")
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import structlog
 from flask import Response, g, request
 
 from bridge.errors import NotConfigured, TemplateRefused
@@ -17,12 +16,11 @@ from bridge.routes.calendar_events import CalendarCall
 from bridge.routes.calendar_messages import Planned, keep_until, plan, refused
 from bridge.routes.incoming import is_test
 from bridge.settings import account_key
+from bridge.web.answered import note_accepted
 from bridge.web.dry_run import dry_run
 from bridge.web.outcome import MOST_WAIT, answer, digest, is_dry_run, wait_wanted
 from bridge.web.parts import Parts
 from bridge.web.problems import of_answerable
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -56,15 +54,7 @@ def take(parts: Parts, arrival: Arrival) -> Response:
     if only_shows or not planned.messages or (call.is_test and not planned.requests):
         return dry_run(parts, call, planned)
     accepted = parts.inbox.accept(_request(parts, arrival, call, planned, now))
-    log.info(
-        "message.accepted",
-        request_id=g.request_id,
-        key=g.key_name,
-        route=arrival.route,
-        messages=list(accepted.ids),
-        state=accepted.state,
-        is_repeat=accepted.is_repeat,
-    )
+    note_accepted(accepted)
     wait = wait_wanted()
     if call.is_test and wait is None:
         wait = MOST_WAIT
@@ -110,7 +100,7 @@ def _keep(parts: Parts, arrival: Arrival, refusal: TemplateRefused) -> str:
     kept = parts.inbox.accept(
         Request((message,), g.request_id, g.key_name, arrival.route, arrival.payload, len(arrival.raw))
     )
-    log.info("message.refused", request_id=g.request_id, message=kept.ids[0], cause=refusal.cause)
+    note_accepted(kept, cause=refusal.cause)
     return kept.ids[0]
 
 

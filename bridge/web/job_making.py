@@ -54,7 +54,7 @@ def make_job(
             force=force,
             is_current=is_current,
         )
-    log.info("job.created", job=job_id, kind=what.kind, count=what.count, key=by, request_id=request_id)
+    log.info("job.created", job=job_id, kind=what.kind, count=what.count)
     return job_id
 
 
@@ -63,5 +63,5 @@ def stop_job(parts: Parts, job_id: str, *, by: str, request_id: str) -> bool:
     with parts.database.write() as connection:
         is_stopped = jobs.stop(connection, plain(job_id), clock(connection))
     if is_stopped:
-        log.info("job.cancelled", job=job_id, key=by, request_id=request_id)
+        log.info("job.cancelled", job=job_id)
     return is_stopped

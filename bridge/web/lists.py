@@ -14,7 +14,7 @@ from bridge.errors import DatabaseUnavailable, InvalidPayload
 from bridge.message import State
 from bridge.outbox.enqueue import Accepted, Request
 from bridge.routes import incoming
-from bridge.web import changes
+from bridge.web.answered import note_accepted, note_list
 from bridge.web.outcome import answer, wait_wanted
 from bridge.web.parts import Parts
 from bridge.web.problems import problem
@@ -54,7 +54,7 @@ def take_one(parts: Parts, kind: Kind[C], body: dict[str, Any], *, only_shows: b
     if only_shows or call.is_test:
         return jsonify(kind.dry_run([call]) | {"request_id": g.request_id})
     accepted = parts.inbox.accept(kind.request(body, call, None))
-    changes.log_accepted(kind.route, accepted)
+    note_accepted(accepted)
     return answer(parts, accepted, wait=wait_wanted())
 
 
@@ -79,27 +79,27 @@ def take_many(parts: Parts, kind: Kind[C], items: list[Any], *, only_shows: bool
     sent = {index: call for index, call in calls.items() if not call.is_test}
     results |= {i: {"index": i} | kind.dry_run([call]) for i, call in calls.items() if call.is_test}
     requests = [kind.request(items[i], call, i) for i, call in sent.items()]
-    accepted = _accepted(parts, kind.route, requests)
+    accepted = _accepted(parts, kind.route, requests, len(items) - len(calls))
     results |= {i: {"index": i} | its for i, its in zip(sent, accepted, strict=True)}
     response = jsonify({"results": [results[i] for i in sorted(results)], "request_id": g.request_id})
     response.status_code = 202 if sent else 200
     return response
 
 
-def _accepted(parts: Parts, route: str, requests: Sequence[Request]) -> list[dict[str, Any]]:
+def _accepted(parts: Parts, route: str, requests: Sequence[Request], wrong: int) -> list[dict[str, Any]]:
     """Errors: DatabaseUnavailable, also when it went away half-way: what is sent again then does no harm."""
-    told = []
+    told: list[dict[str, Any]] = []
+    taken: list[Accepted] = []
     for accepted in parts.inbox.accept_all(requests):
         if isinstance(accepted, DatabaseUnavailable):
             raise accepted
         if isinstance(accepted, Accepted):
-            changes.log_accepted(route, accepted)
+            taken.append(accepted)
             told.append(_told(accepted))
         else:
-            log.error(
-                "request.failed", request_id=g.request_id, error=type(accepted).__name__, exc_info=accepted
-            )
+            log.error("request.failed", route=route, error=type(accepted).__name__, exc_info=accepted)
             told.append({"errors": [{"field": "", "message": "the bridge failed on this one"}]})
+    note_list(taken, wrong)
     return told
 
 

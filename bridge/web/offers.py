@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
-import structlog
 from flask import Blueprint, Response, g, jsonify, request
 
 from bridge.errors import Answerable, InvalidPayload, MalformedJson, NotConfigured, TooLarge
@@ -15,6 +13,7 @@ from bridge.metrics import counted
 from bridge.offers import PATH, Offers, Reason
 from bridge.offers.codes import PAYLOAD, Fault, RequestRefused
 from bridge.offers.request import OfferRequest, faults_of, read, read_address
+from bridge.web.answered import note
 from bridge.web.json_body import read as read_json
 from bridge.web.json_body import read_object
 from bridge.web.outcome import flag, is_dry_run
@@ -31,8 +30,6 @@ RETRY_AFTER = {Reason.BUSY: "1", Reason.RESTING: "10"}  # seconds
 
 FOUND, THROUGH, INVALID = "found", "passed_on", "invalid"  # as GET /metrics says it
 OUTCOMES = (FOUND, THROUGH, INVALID, *map(str, Reason))
-
-log = structlog.get_logger()
 
 
 def blueprint(parts: Parts) -> Blueprint:
@@ -105,16 +102,9 @@ def _check_size(raw: bytes) -> None:
 
 
 def _told(offers: Offers, asked: OfferRequest) -> Response:
-    began = time.monotonic()
     told = offers.ask(asked, g.request_id)
     counted.offered(INVALID if told.faults else told.reason or FOUND)
-    log.info(
-        "offers.answered",
-        request_id=g.request_id,
-        found=told.reason is None,
-        reason=told.reason,
-        ms=round((time.monotonic() - began) * 1000),
-    )
+    note(is_found=told.reason is None, reason=told.reason)
     if told.faults:
         return _refused(RequestRefused(told.faults))
     return _json(told.body)

@@ -54,14 +54,14 @@ def of_http(error: HTTPException) -> Response:
 
 
 def of_database(error: Exception) -> Response:
-    log.warning("database.unavailable", error=type(error).__name__, request_id=g.request_id)
+    log.warning("database.unavailable", error=type(error).__name__)
     return of_answerable(DatabaseUnavailable("The database is not reachable; please send this again."))
 
 
 def of_fault(error: Exception) -> Response:
     # The path as it was declared: what was called may hold the secret of Rokt's webhook.
-    path = request.url_rule.rule if request.url_rule else ""
-    log.exception("request.failed", request_id=g.get("request_id"), path=path, error=type(error).__name__)
+    route = request.url_rule.rule if request.url_rule else ""
+    log.exception("request.failed", route=route, error=type(error).__name__)
     return problem(
         500, "The bridge failed", "This is the bridge's own fault; the request id finds it in the log."
     )

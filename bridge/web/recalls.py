@@ -91,8 +91,6 @@ def make(parts: Parts, what: Counted, *, by: str, request_id: str) -> str:
         template=what.template,
         version=what.version,
         count=what.count,
-        key=by,
-        request_id=request_id,
     )
     return job_id
 

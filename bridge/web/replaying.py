@@ -48,7 +48,7 @@ def replay_one(
             state = replay.send_again(connection, message, clock(connection), force=force)
             _doubt(connection, message)
         done = Replayed(message.id, state, (message.id,))
-    log.info("message.replayed", request_id=request_id, key=by, messages=list(done.ids), state=done.state)
+    log.info("message.replayed", messages=done.ids, state=done.state)
     return done
 
 

@@ -12,6 +12,7 @@ from bridge.errors import NotConfigured, NotFound, Unauthorized
 from bridge.routes import rokt_webhooks
 from bridge.settings import Secret
 from bridge.web import changes
+from bridge.web.answered import note_accepted
 from bridge.web.json_body import read_object
 from bridge.web.outcome import digest, state_now
 from bridge.web.parts import Parts
@@ -49,7 +50,7 @@ def blueprint(parts: Parts) -> Blueprint:
         accepted = parts.inbox.accept(
             changes.request_of(parts, ROUTE, body, webhook.change, messages=messages, repeat_key=repeat)
         )
-        changes.log_accepted(ROUTE, accepted, left_out=list(webhook.faults))
+        note_accepted(accepted, left_out=webhook.faults)
         told = {"id": accepted.ids[0], "state": accepted.state, "request_id": g.request_id}
         if accepted.is_repeat:
             told |= {"state": state_now(parts, accepted), "is_repeat": True}

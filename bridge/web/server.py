@@ -6,7 +6,6 @@ Threads would be slower by half: thirty of them fight for the interpreter at eve
 from __future__ import annotations
 
 import socket
-import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -15,11 +14,12 @@ import gevent
 import structlog
 from gevent import monkey
 from gevent.lock import BoundedSemaphore
-from gunicorn import util
+from gunicorn import glogging, util
 from gunicorn.http import errors
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
+from bridge.log.others import of_greenlet
 from bridge.web.connection import Connection
 
 log = structlog.get_logger()
@@ -51,6 +51,13 @@ def aside(call: Callable[..., Any], *given: Any) -> Any:
     return gevent.get_hub().threadpool.apply(call, given)
 
 
+class Log(glogging.Logger):
+    """gunicorn's own lines go the way of all others."""
+
+    def _set_handler(self, log: Any, *_given: Any, **_named: Any) -> None:
+        log.propagate = True
+
+
 class Worker(GeventWorker):
     """Bounds what a caller may hold: the time to send a request and to take its answer, the large requests that are
     read at a time, the connections. Once it stops it ends the connections that wait for their next request; the
@@ -67,6 +74,7 @@ class Worker(GeventWorker):
         self._large = BoundedSemaphore(MOST_LARGE)
 
     def run(self) -> None:
+        gevent.get_hub().print_exception = of_greenlet  # type: ignore[method-assign]  # gevent has no other way
         gevent.spawn(self._end_idle)
         super().run()
 
@@ -98,9 +106,7 @@ class Worker(GeventWorker):
         """Says what kind of mistake it was, and not the caller's address, the path or the line as gunicorn does."""
         status, reason = next((told for kind, told in _MISTAKES if isinstance(exc, kind)), _FAULT)
         if status == 500:
-            log.error(
-                "request.failed", error=type(exc).__name__, where=traceback.format_tb(exc.__traceback__)
-            )
+            log.error("request.failed", error=type(exc).__name__, exc_info=exc)
         else:
             log.info("request.malformed", error=type(exc).__name__)
         with suppress(OSError):

@@ -106,7 +106,7 @@ def write_blueprint(parts: Parts) -> Blueprint:
             saved = versions.save_draft(
                 connection, name, source, clock(connection), by=g.key_name, origin="api", revision=revision
             )
-        log.info("template.saved", template=name, revision=saved.revision, key=g.key_name)
+        log.info("template.saved", template=name, revision=saved.revision)
         with parts.database.browse() as connection:
             texts = versions.sources(connection)
         answer = draft_shown(saved) | {"faults": _faults_of(parts, name, texts | {name: saved.source})}
@@ -124,7 +124,7 @@ def write_blueprint(parts: Parts) -> Blueprint:
         with parts.database.write() as connection:
             if not versions.discard_draft(connection, plain(name), wanted):
                 raise DraftConflict(name, versions.draft(connection, plain(name)))
-        log.info("template.discarded", template=name, revision=wanted, key=g.key_name)
+        log.info("template.discarded", template=name, revision=wanted)
         return jsonify({"name": name, "draft": None, "request_id": g.request_id})
 
     @blueprint.post("/v1/templates/<name>/preview")

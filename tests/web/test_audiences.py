@@ -11,7 +11,7 @@ from servers import SandboxUnderTest
 from web.running import UNSENT, Answer, Bridge, Starter
 
 from bridge import worker
-from bridge.web import changes, lists
+from bridge.web import answered, lists
 
 PATH = "/v1/audiences"
 KEYS = {"ROKT_ACCOUNT_ID": "1234", "ROKT_API_KEY": "rpub-1", "ROKT_API_SECRET": "rsec-very-secret"}
@@ -347,7 +347,7 @@ def test_no_address_is_logged(
     start: Starter, rokt: SandboxUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logger = structlog.testing.CapturingLogger()
-    for module in (changes, lists, worker):
+    for module in (answered, lists, worker):
         monkeypatch.setattr(module, "log", logger)
     walked = start(sandbox=rokt, ROKT_AUDIENCE_URL=rokt.url, **KEYS, **BATCH)
     rokt.fault(path="/v3", times=1, status=400, body={"message": f"ada@example.com and {ADA} are wrong"})
@@ -355,5 +355,5 @@ def test_no_address_is_logged(
     send(walked, {"action": "include", "emails": ["ada@example.com", BOB]})
     walked.deliver()
 
-    assert {"message.accepted", "delivery.attempted"} <= {call.args[0] for call in logger.calls}
+    assert {"request.answered", "delivery.attempted"} <= {call.args[0] for call in logger.calls}
     assert not any(personal in str(logger.calls) for personal in ("ada@", ADA, BOB, "rsec-very-secret"))

@@ -328,7 +328,7 @@ def test_no_secret_is_shown_or_logged_anywhere(
     ):
         shown += [json.dumps(answer.body), str(answer.headers)]
 
-    assert any("message.accepted" in line for line in log.lines)
+    assert any("request.answered" in line for line in log.lines)
     assert any("delivery.attempted" in line for line in log.lines)
     for text in (*shown, *log.lines):
         for hidden in (*map(secret, KEYS), "a-client-secret", "signing-secret", token, "wrong-secret"):

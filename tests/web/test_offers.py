@@ -158,7 +158,7 @@ class TestConnectedContent:
         offering.post(ASKED, OFFERS)
 
         told = b"".join(lines).decode()
-        assert told.count("offers.answered") == 2
+        assert told.count("is_found") == 2
         for kept in ("7391", "ada@example.com", SECRET, "pub-id"):
             assert kept not in told
 

@@ -69,6 +69,8 @@ class Log:
     def info(self, event: str, **more: Any) -> None:
         self.lines.append(f"{event} {more}")
 
+    warning = info
+
     def exception(self, event: str, **more: Any) -> None:
         self.lines.append(f"{event} {more} {traceback.format_exc()}")
 
@@ -154,7 +156,7 @@ class TestTheSecret:
             raise RuntimeError("odd")
 
         log = Log()
-        for module in ("changes", "problems"):
+        for module in ("answered", "problems"):
             monkeypatch.setattr(f"bridge.web.{module}.log", log)
         shown = [rokt_sends(bridge, webhook()), rokt_sends(bridge, b"{", status=400)]
         shown.append(rokt_sends(bridge, webhook("Subscribe", "e-2", calendarSubscriptionId="")))
@@ -168,7 +170,8 @@ class TestTheSecret:
         with bridge.database.read() as connection:
             stored = connection.execute(sa.select(bodies.c.payload, bodies.c.request)).all()
         assert SECRET not in str(stored)
-        assert [line.partition(" ")[0] for line in log.lines] == ["message.accepted"] * 2 + ["request.failed"]
+        told = [line.partition(" ")[0] for line in log.lines]
+        assert told == ["request.answered"] * 5 + ["request.failed", "request.answered"]
         assert SECRET not in str(log.lines)
         assert SECRET not in repr(bridge.settings)
 

@@ -63,7 +63,7 @@ def publish(
         return version
 
     version = _tried(database, previews, name, read, make)
-    log.info("template.published", template=name, version=version, origin=origin, by=by)
+    log.info("template.published", template=name, version=version, origin=origin)
     return version
 
 
@@ -79,7 +79,7 @@ def publish_source(
         return version
 
     version = _tried(database, None, name, lambda _connection: source, make)
-    log.info("template.published", template=name, version=version, origin=origin, by=by)
+    log.info("template.published", template=name, version=version, origin=origin)
     return version
 
 
@@ -107,7 +107,7 @@ def roll_back(
         return version
 
     _tried(database, previews, name, read, make)
-    log.info("template.rolled_back", template=name, version=version, by=by)
+    log.info("template.rolled_back", template=name, version=version)
     return version
 
 
