@@ -93,6 +93,12 @@ class Message:
     request_id: str
     progress: Json = field(default_factory=dict)
     shut_before: float = 0.0  # seconds for which its destination had ever been shut when it first failed
+    call_id: str = ""  # of a call that is made for it and for others
+
+    @property
+    def sent_as(self) -> str:
+        """The X-Request-Id of a call of it: its request's, or where many leave together the call's own."""
+        return self.call_id or self.request_id
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import queue
+import re
 import threading
 import time
 import uuid
@@ -40,6 +42,8 @@ CYCLE_LEAST = 0.01  # seconds; a cycle costs much the same for one call that cam
 POLL_EVERY = 0.1  # seconds; what lies between acceptance and claim when nothing else happens
 DATABASE_GONE_WAIT = 1.0  # seconds
 STOPS_WITHIN = 25.0  # seconds; Heroku kills five later. What is then unsettled is taken over
+
+_ANSWERED = re.compile(r"(?s)(answered [0-9]+).*")
 
 log = structlog.get_logger()
 
@@ -208,7 +212,7 @@ class Worker:
                 except UNAVAILABLE:
                     raise
                 except Exception as wrong:
-                    log.exception("settling.failed", message=left[0].calls[0].message.id)
+                    log.exception("settling.failed", **_of(left[0].calls[0].message), of=len(left[0].calls))
                     if len(left[0].calls) > 1:
                         left[:1] = left[0].each()
                         continue
@@ -263,13 +267,11 @@ class Worker:
         self._mend(connection, destination, [one for one in sent if id(one[1]) in late], now)
         for result in noted:
             ending = endings.get(result.call.message.seq)
-            _tell(result, ending)
+            _tell(result, ending, settled.due.get(result.call.message.seq), now)
             if ending is None and (cause := causes.of_retry(result.outcome)):
                 metrics.goes_again(destination.name, cause)
         for state in changed:
-            say = log.warning if state.state == states.CLOSED else log.info
-            what = f"destination.{state.state}"
-            say(what, destination=state.destination, account=state.account_code, reason=state.reason)
+            _tell_state(state)
 
     def _mend(
         self,
@@ -285,9 +287,9 @@ class Worker:
         if late:
             destination.doubt(connection, [(result.call.message, standing) for standing, result in late])
         for _, result in late:
-            log.warning("call.late", message=result.call.message.id, destination=destination.name)
+            log.warning("call.late", **_of(result.call.message))
         for message in upkeep.send_last_again(connection, overtaken, now):
-            log.warning("message.sent_again", message=message.id, destination=destination.name)
+            log.warning("message.sent_again", **_of(message))
 
     def _keep_house(self) -> None:
         began = time.monotonic()
@@ -312,7 +314,7 @@ class Worker:
         by_name = {d.name: d for d in self._destinations}
         expired = upkeep.expire(connection, now)
         for message in expired:
-            log.info("message.expired", message=message.id, destination=message.destination)
+            log.info("message.expired", **_of(message))
             if destination := by_name.get(message.destination):
                 self._record_expired(connection, destination, message, now)
         return expired
@@ -354,7 +356,7 @@ class Worker:
         except UNAVAILABLE:
             raise
         except Exception:  # a fault of ours in one message must not keep the others from expiring
-            log.exception("record.failed", message=message.id, destination=destination.name)
+            log.exception("record.failed", **_of(message))
 
     def _deliver(self, claimed: Claimed) -> None:
         destination, calls, standings = claimed.destination, claimed.calls, claimed.standings
@@ -367,7 +369,7 @@ class Worker:
             except SlotMissed:
                 outcomes = None
             except Exception as wrong:  # a fault of ours must not lose a message or stop a thread
-                log.exception("delivery.failed", message=calls[0].message.id, destination=destination.name)
+                log.exception("delivery.failed", **_of(calls[0].message), call=calls[0].id, of=len(calls))
                 outcomes = [Uncertain(f"the bridge failed: {type(wrong).__name__}")] * len(calls)
         self._done.put(_Done(destination, calls, standings, outcomes))
 
@@ -394,15 +396,35 @@ def _is_too_late(call: Call, now: datetime) -> bool:
     return call.message.expires_at is not None and call.message.expires_at <= now
 
 
-def _tell(result: Result, state: Any) -> None:
+def _tell(result: Result, state: State | None, due_at: datetime | None, now: datetime) -> None:
     outcome, message = result.outcome, result.call.message
     log.info(
         "delivery.attempted",
-        message=message.id,
-        request_id=message.request_id,
-        destination=message.destination,
+        **_of(message),
+        account=message.account_code,
+        call=result.call.id,
+        of=result.call.messages,
+        attempt=message.tries + 1,
         outcome=type(outcome).__name__.lower(),
         status=getattr(outcome, "status", None),
         ms=getattr(outcome, "ms", 0),
-        state=str(state or "retrying"),
+        state=state or "retrying",
+        due_in=None if due_at is None else round((due_at - now).total_seconds(), 3),
+        age=round((now - message.received_at).total_seconds(), 3),
+    )
+
+
+def _of(message: Message) -> dict[str, str]:
+    return {"message": message.id, "request_id": message.request_id, "destination": message.destination}
+
+
+def _tell_state(state: states.DestinationState) -> None:
+    """Without the upstream's own words: it may repeat what it was sent. The API and the console show them."""
+    is_closed = state.state == states.CLOSED
+    log.log(
+        logging.WARNING if is_closed else logging.INFO,
+        "destination.closed" if is_closed else "destination.open",
+        destination=state.destination,
+        account=state.account_code,
+        reason=_ANSWERED.sub(r"\1", state.reason) if state.reason else None,
     )

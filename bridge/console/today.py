@@ -249,8 +249,7 @@ def _check_known(parts: Parts, connection: Connection, destination: str) -> None
 def _turned(destination: str, what: str, then: str, is_new: bool) -> ResponseReturnValue:
     name = place(destination)
     if is_new:
-        event = f"destination.{what}"
-        log.info(event, destination=destination)
+        log.info("destination.paused" if what == "paused" else "destination.resumed", destination=destination)
         flash(f"{name} is {what}. {then}", "good")
     else:
         flash(f"{name} was {what} already.")

@@ -96,7 +96,7 @@ class Braze:
         found: list[Outcome] = [Skipped(ALREADY_SO if sync.identifier else NOBODY) for sync in standings]
         if not sent.parts:
             return found
-        headers = {"X-Request-Id": messages[min(sent.positions)].request_id}
+        headers = {"X-Request-Id": messages[min(sent.positions)].sent_as}
         started = time.monotonic()
         its: Sequence[Outcome]
         try:

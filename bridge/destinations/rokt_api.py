@@ -69,7 +69,7 @@ class RoktApi(WithoutLedger):
         self, messages: Sequence[Message], standings: Sequence[None], turn: Callable[[], None]
     ) -> list[Outcome]:
         body = call_body(self._account_id, [_event(message) for message in messages])
-        headers = {**HEADERS, "X-Request-Id": messages[0].request_id}
+        headers = {**HEADERS, "X-Request-Id": messages[0].sent_as}
         started = time.monotonic()
         try:
             answer = self._upstream.send("POST", self._path, body, headers=headers, turn=turn)

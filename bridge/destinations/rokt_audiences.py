@@ -131,7 +131,7 @@ class RoktAudiences(WithoutLedger):
     def _sent(
         self, call: AudienceCall, messages: Sequence[Message], seconds: float, turn: Callable[[], None]
     ) -> Outcome:
-        headers = {"X-Request-Id": messages[call.positions[0]].request_id}
+        headers = {"X-Request-Id": messages[call.positions[0]].sent_as}
         body = call.body(self._account_id)
         started = time.monotonic()
         try:

@@ -117,7 +117,7 @@ class RoktCalendar(OneByOne):
                 step.method,
                 step.path,
                 step.body,
-                headers={"X-Request-Id": message.request_id},
+                headers={"X-Request-Id": message.sent_as},
                 turn=turn,
             )
         except UpstreamTrouble as trouble:

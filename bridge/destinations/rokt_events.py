@@ -76,7 +76,7 @@ class RoktEvents(WithoutLedger):
         found = [standing.outcome for standing in standings]
         if positions:
             known = [standings[position].is_known_again for position in positions]
-            request_id = messages[positions[0]].request_id
+            request_id = messages[positions[0]].sent_as
             its = self._sent(load.call, known, request_id, turn)
             for position, outcome in zip(positions, its, strict=True):
                 found[position] = outcome

@@ -72,7 +72,7 @@ def look_up(
     path = f"/v1/subscription/{quote(message.request['given_id'], safe='')}"
     started = time.monotonic()
     try:
-        answer = upstream.send("GET", path, headers={"X-Request-Id": message.request_id}, turn=turn)
+        answer = upstream.send("GET", path, headers={"X-Request-Id": message.sent_as}, turn=turn)
     except UpstreamTrouble as trouble:
         ms = round((time.monotonic() - started) * 1000)
         return _again(of_trouble(trouble, ms, refused_account=owner))
@@ -84,7 +84,9 @@ def look_up(
     if (told := _told(answer)) is None:
         return _goes_on(message, accept, Skipped(UNREADABLE))
     if told.faults:
-        log.warning("look_up.left_out", message=message.id, facts=list(told.faults))
+        log.warning(
+            "look_up.left_out", message=message.id, request_id=message.request_id, facts=list(told.faults)
+        )
     return _goes_on(message, accept, Delivered(answer.status, ms=answer.ms), told)
 
 

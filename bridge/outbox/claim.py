@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,6 +104,8 @@ def hold(
     held = []
     for batch in batches:
         its_id = str(uuid.uuid4())
+        if len(batch) > 1:
+            batch = [replace(message, call_id=its_id) for message in batch]
         held.append([Call(its_id, message, len(batch)) for message in batch])
     its_call = {"worker_id": worker_id, "destination": destination, "started_at": now}
     write(

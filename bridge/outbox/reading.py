@@ -152,13 +152,11 @@ def shown(connection: Connection, seqs: Sequence[int]) -> list[dict[str, Any]]:
         .outerjoin(first, first.c.seq == head.c.seq)
         .where(messages.c.seq.in_(seqs))
     )
-    tried: dict[int, list[dict[str, Any]]] = {}
+    tried: dict[int, list[Any]] = {}
     for row in connection.execute(
         sa.select(attempts).where(attempts.c.seq.in_(seqs)).order_by(attempts.c.id)
     ):
-        tried.setdefault(row.seq, []).append(
-            {"at": iso(row.at), "status": row.status, "ms": row.ms, "answer": row.answer}
-        )
+        tried.setdefault(row.seq, []).append(row)
     by_seq = {row.seq: _message(row, tried.get(row.seq, [])) for row in connection.execute(query)}
     return [by_seq[seq] for seq in seqs]
 
@@ -181,7 +179,7 @@ def is_settled(state: State) -> bool:
     return state in SETTLED
 
 
-def _message(row: Any, its_attempts: list[dict[str, Any]]) -> dict[str, Any]:
+def _message(row: Any, tried: Sequence[Any]) -> dict[str, Any]:
     return {
         "id": row.id,
         "state": row.state,
@@ -202,7 +200,16 @@ def _message(row: Any, its_attempts: list[dict[str, Any]]) -> dict[str, Any]:
         "waits_for": row.waits_for,
         "was_uncertain": row.was_uncertain,
         "request": row.request,
-        "attempts": its_attempts,
+        "attempts": [
+            {
+                "at": iso(one.at),
+                "status": one.status,
+                "ms": one.ms,
+                "answer": one.answer,
+                "request_id": one.call_id or row.request_id,  # what the upstream was told
+            }
+            for one in tried
+        ],
     }
 
 

@@ -46,10 +46,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Settled:
-    """What settling changed: `final` has the messages that ended, with their state."""
+    """What settling changed: `final` has the messages that ended, with their state; `due`: when the others go
+    again, by `seq`.
+    """
 
     final: tuple[tuple[Result, State], ...]
     late: tuple[Result, ...]
+    due: Mapping[int, datetime]
 
 
 def settle(
@@ -69,22 +72,18 @@ def settle(
     shut = {message.seq: shut_for(message) for message in failed}
     endings = [(r, ending_of(r, now, retry_for, shut.get(r.call.message.seq, 0.0))) for r in kept]
     final = [(r, state) for r, (state, due_at, _reason) in endings if due_at is None]
-    again = [
-        {"seq": r.call.message.seq, "call_id": None, "due_at": due}
-        for r, (_, due, _) in endings
-        if due is not None
-    ]
+    due = {r.call.message.seq: at for r, (_, at, _) in endings if at is not None}
     write(
         connection,
         Insert(attempts, _attempts(kept, now)),
         Update(messages, _endings(endings, now, shut)),
-        Update(waiting, again),
+        Update(waiting, [{"seq": seq, "call_id": None, "due_at": at} for seq, at in due.items()]),
         Delete(waiting, [{"seq": r.call.message.seq} for r, _ in final]),
         Delete(calls, [{"id": one} for one in _whole(results)]),
     )
     promoted = promote(connection, {r.call.message.line for r, _ in final})
     _supersede(connection, promoted, _in_place(final), now)
-    return Settled(tuple(final), late)
+    return Settled(tuple(final), late, due)
 
 
 def ending_of(
@@ -152,6 +151,7 @@ def _attempts(results: Sequence[Result], now: datetime) -> list[dict[str, object
             "status": getattr(o, "status", None),
             "ms": o.ms,
             "answer": (getattr(o, "answer", "") or getattr(o, "reason", ""))[:ANSWER_KEPT],
+            "call_id": r.call.message.call_id or None,
         }
         for r in results
         if not isinstance(o := r.outcome, Skipped | Undecided)

@@ -154,6 +154,7 @@ attempts = Table(
     Column("status", Integer),
     Column("ms", Integer, nullable=False),
     Column("answer", Words, nullable=False),
+    Column("call_id", String(36)),  # where it was made for others too, and had no request's id
     sqlite_autoincrement=True,
 )
 

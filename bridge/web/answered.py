@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -61,7 +62,8 @@ def _end(response: Response) -> Response:
     status = response.status_code
     if route in QUIET and status < 400:
         return response
-    (log.warning if status >= 500 else log.info)(
+    log.log(
+        logging.WARNING if status >= 500 else logging.INFO,
         "request.answered",
         method=request.method if request.method in _METHODS else "",
         route=route,
