@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import re
 import threading
@@ -420,11 +419,8 @@ def _of(message: Message) -> dict[str, str]:
 
 def _tell_state(state: states.DestinationState) -> None:
     """Without the upstream's own words: it may repeat what it was sent. The API and the console show them."""
-    is_closed = state.state == states.CLOSED
-    log.log(
-        logging.WARNING if is_closed else logging.INFO,
-        "destination.closed" if is_closed else "destination.open",
-        destination=state.destination,
-        account=state.account_code,
-        reason=_ANSWERED.sub(r"\1", state.reason) if state.reason else None,
-    )
+    place = {"destination": state.destination, "account": state.account_code}
+    if state.state == states.CLOSED:
+        log.warning("destination.closed", **place, reason=_ANSWERED.sub(r"\1", state.reason or ""))
+    else:
+        log.info("destination.open", **place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
@@ -62,16 +61,17 @@ def _end(response: Response) -> Response:
     status = response.status_code
     if route in QUIET and status < 400:
         return response
-    log.log(
-        logging.WARNING if status >= 500 else logging.INFO,
-        "request.answered",
-        method=request.method if request.method in _METHODS else "",
-        route=route,
-        status=status,
-        ms=round((time.perf_counter() - g.began) * 1000, 1),
-        bytes_in=request.content_length,
-        bytes_out=response.content_length,
-        key=g.get("key_name", ""),
-        **g.facts,
-    )
+    told = {
+        "method": request.method if request.method in _METHODS else "",
+        "route": route,
+        "status": status,
+        "ms": round((time.perf_counter() - g.began) * 1000, 1),
+        "bytes_in": request.content_length,
+        "bytes_out": response.content_length,
+        "key": g.get("key_name", ""),
+    } | g.facts
+    if status >= 500:
+        log.warning("request.answered", **told)
+    else:
+        log.info("request.answered", **told)
     return response

@@ -196,7 +196,8 @@ class TestOne:
 
         assert set(shown) >= SHOWN
         [attempt] = shown["attempts"]
-        assert set(attempt) == {"at", "status", "ms", "answer"}
+        assert set(attempt) == {"at", "status", "ms", "answer", "request_id"}
+        assert attempt["request_id"] == shown["request_id"] == walked.sent()[0]["headers"]["x-request-id"]
         assert (attempt["status"], shown["state"], shown["due_at"]) == (202, "delivered", None)
         assert shown["request"]["rokt_event_id"] == "e1_u1"
         assert shown["payload"] == literal()
