@@ -15,6 +15,7 @@ from bridge.calendar.templates import Templates, publish_files
 from bridge.calendar.zones import use_pinned_tzdata
 from bridge.database import UNAVAILABLE, Database
 from bridge.errors import DatabaseMoved, SettingsInvalid
+from bridge.groups import CALLER_WAITS
 from bridge.ledger import addressees
 from bridge.ledger.subscribers import SubscriberLedger
 from bridge.offers import Offers
@@ -71,7 +72,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_env(os.environ, is_web=True)
     use_pinned_tzdata()
     log.set_up(is_development=settings.is_development)
-    database = Database(settings.database_url, aside=aside)
+    database = Database(settings.database_url, aside=aside, patience=CALLER_WAITS)
     ledger = SubscriberLedger(
         settings.subscribers.rule,
         syncs=settings.subscribers.syncs,

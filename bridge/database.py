@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, Engine
 
+from bridge import postgres
 from bridge.errors import DatabaseMoved
 from bridge.metrics import counted
 
@@ -38,7 +40,10 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dump
 _STATEMENT_MS = 5_000  # every statement of the bridge is short; one that is not must not hold its locks
 _LOCK_MS = 3_000  # PostgreSQL
 _BUSY_MS = 5_000  # SQLite
+_TURN_WAITS = 20.0  # seconds, for one of the few connections; nobody holds one for longer than six
+_PING_WITHIN = 2.0  # seconds
 _TRUSTED_FOR = 1.0  # seconds since a connection was used
+_waits_until = ContextVar("_waits_until", default=0.0)  # for a database that cannot be reached
 # Every statement of the bridge goes by an index, whatever the planner makes of statistics from before a rush:
 # with those of an empty table it reads a million rows for each settle.
 _BY_INDEX = "".join(
@@ -112,12 +117,21 @@ class Database:
     """One database for one process. Nothing is opened before the first use: until then it may cross a fork."""
 
     def __init__(
-        self, url: str, *, readers: int = 2, aside: Aside = _at_once, process: counted.Process = "web"
+        self,
+        url: str,
+        *,
+        readers: int = 2,
+        aside: Aside = _at_once,
+        process: counted.Process = "web",
+        patience: float = 0.0,
     ) -> None:
         """`aside`: how a call is made that would hold up all other work of this process while it waits.
-        `process`: whose time is measured.
+        `process`: whose time is measured. `patience`: seconds for which a server that cannot be reached is looked
+        for, before it counts as gone.
         """
-        self._process = process
+        self._process, self._patience = process, patience
+        # When it last did what it was told to, by the monotonic clock.
+        self.wrote_at = self.read_at = 0.0
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.aside = aside
@@ -126,12 +140,14 @@ class Database:
         self._reader = self._open(readers, is_writer=False)
         # A read of SQLite that takes long would hold up the process: the server is waited for by itself.
         self._browser = self._open(readers, factory=_beside(aside)) if self.is_sqlite else self._reader
+        sa.event.listen(self._writer, "after_cursor_execute", self._note_writing)
+        sa.event.listen(self._reader, "after_cursor_execute", self._note_reading)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One write transaction, to last milliseconds; commits at the end of the block."""
         with self._lock or nullcontext():
-            with self._writer.begin() as connection:
+            with self._begun(self._writer) as connection:
                 yield connection
                 began = time.monotonic()
             counted.database_took(self._process, "commit", time.monotonic() - began)
@@ -139,13 +155,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A short read, each statement by itself; never held across a call."""
-        with self._reader.begin() as connection:
+        with self._begun(self._reader) as connection:
             yield connection
 
     @contextmanager
     def browse(self) -> Iterator[Connection]:
         """A read for people, which may take long; each statement by itself."""
-        with self._browser.begin() as connection:
+        with self._begun(self._browser) as connection:
             yield connection
 
     def close(self) -> None:
@@ -153,6 +169,22 @@ class Database:
             engine.dispose()
         if self._lock is not None:
             self._lock.close()
+
+    def _note_writing(self, *_: Any) -> None:
+        self.wrote_at = time.monotonic()
+
+    def _note_reading(self, *_: Any) -> None:
+        self.read_at = time.monotonic()
+
+    @contextmanager
+    def _begun(self, engine: Engine) -> Iterator[Connection]:
+        waits = _waits_until.set(time.monotonic() + self._patience)
+        try:
+            opened = engine.connect()
+        finally:
+            _waits_until.reset(waits)
+        with opened as connection, connection.begin():
+            yield connection
 
     def _open(
         self, size: int, *, is_writer: bool = False, factory: type[sqlite3.Connection] = sqlite3.Connection
@@ -168,13 +200,18 @@ class Database:
                 hide_parameters=True,  # an error of a statement must not quote what it was about
                 pool_size=size,
                 max_overflow=0,
-                pool_timeout=5,
+                pool_timeout=_TURN_WAITS,
                 # A read is one statement: a transaction around it would be two more round trips.
                 isolation_level="READ COMMITTED" if is_writer else "AUTOCOMMIT",
-                connect_args={"connect_timeout": 5, "options": options, "keepalives_idle": 10},
+                connect_args={"options": options, "keepalives_idle": 10},
             )
-            if is_writer:
-                _ping_after_a_pause(server)
+            door = postgres.Door()
+
+            @sa.event.listens_for(server, "do_connect")
+            def _connect(_dialect: Any, _record: Any, given: Any, named: Any) -> Any:
+                return door.connect(_waits_until.get(), *given, **named)
+
+            _ping_after_a_pause(server)
             self._measure(server)
             return server
         engine = sa.create_engine(
@@ -183,7 +220,7 @@ class Database:
             poolclass=sa.pool.QueuePool,
             pool_size=size,
             max_overflow=0,
-            pool_timeout=5,
+            pool_timeout=_TURN_WAITS,
             connect_args={"check_same_thread": False, "factory": factory},
         )
 
@@ -250,10 +287,13 @@ def _ping_after_a_pause(engine: Engine) -> None:
     @sa.event.listens_for(engine, "checkout")
     def _ping(connection: Any, record: Any, _proxy: Any) -> None:
         if time.monotonic() - record.info.get("used_at", time.monotonic()) > _TRUSTED_FOR:
+            connection.within = _PING_WITHIN
             try:
                 engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error as gone:
                 raise sa.exc.DisconnectionError from gone  # the pool opens another
+            finally:
+                connection.within = postgres.ANSWERS_WITHIN
 
 
 def _beside(aside: Aside) -> type[sqlite3.Connection]:

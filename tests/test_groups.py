@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import SimpleNamespace
@@ -131,6 +132,36 @@ def test_who_waits_no_more_is_not_asked_for(
 
     assert later.result(10) == 4
     assert double.groups == [[0], [2]]
+
+
+def test_who_asks_waits_for_as_long_as_the_database_says_something(
+    double: Doubler, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups_module, "CALLER_WAITS", 0.2)
+    heard = [time.monotonic() + 60]
+    groups = Groups("test", double, heard_at=lambda: heard[0])
+    patient = pool.submit(groups.ask, 21)
+
+    assert not wait([patient], 0.6).done
+    heard[0] = 0.0
+    later = pool.submit(groups.ask, 22)
+    with pytest.raises(DatabaseUnavailable):
+        later.result(10)
+    double.may_go.set()
+    assert patient.result(10) == 42
+    groups.close()
+
+
+def test_nobody_waits_longer_than_a_router_in_between(
+    double: Doubler, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups_module, "CALLER_WAITS_MOST", 0.2)
+    groups = Groups("test", double, heard_at=time.monotonic)
+
+    with pytest.raises(DatabaseUnavailable):
+        groups.ask(21)
+    double.may_go.set()
+    groups.close()
 
 
 def test_closing_answers_what_was_asked(

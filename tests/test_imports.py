@@ -24,7 +24,8 @@ PARTS: dict[str, set[str]] = {
     "rows": set(),
     "groups": {"errors"},
     "metrics": {"message"},
-    "database": {"errors", "metrics"},
+    "postgres": set(),
+    "database": {"errors", "metrics", "postgres"},
     "schema": EVERYBODY | {"database", "outbox"},
     "moving": EVERYBODY | {"database", "schema", "outbox", "ledger", "calendar"},
     "outbox": EVERYBODY | {"database", "rows", "groups"},
@@ -118,7 +119,7 @@ PACKAGES = {
     "liquid": {f"bridge.calendar.liquid.{name}" for name in ("dialect", "reading", "comparing")},
     "dateutil": {"bridge.calendar.liquid.dialect"},
     "prometheus_client": {"metrics"},
-    "psycopg": set(),
+    "psycopg": {"postgres"},
     "sqlite3": {"database"},
 }
 TYPES_ONLY = "sqlalchemy.engine"  # a connection that is handed through, without SQL of its own

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.database import Database
+from bridge.database import UNAVAILABLE, Database
 from bridge.groups import Groups
 from bridge.ledger.subscriber_tables import subscriptions
 from bridge.ledger.tables import calendar_holders
@@ -73,7 +73,13 @@ def in_groups(database: Database) -> Groups[Whom, Addressees]:
         with database.read() as connection:
             return look_up(connection, group)
 
-    return Groups("addressees", answer, lambda whom: (len(whom.subscription_ids) or 1,))
+    return Groups(
+        "addressees",
+        answer,
+        lambda whom: (len(whom.subscription_ids) or 1,),
+        heard_at=lambda: database.read_at,
+        again_on=UNAVAILABLE,
+    )
 
 
 def look_up(connection: Connection, asked: Sequence[Whom]) -> list[Addressees]:

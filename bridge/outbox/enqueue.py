@@ -126,7 +126,15 @@ class Inbox:
     def __init__(self, database: Database, ledger: Ledger | None = None) -> None:
         self._database = database
         self._ledger = ledger
-        self._groups = Groups("inbox", self._store, _weight, (GROUP_ROWS, GROUP_BYTES), GROUP_EVERY)
+        self._groups = Groups(
+            "inbox",
+            self._store,
+            _weight,
+            (GROUP_ROWS, GROUP_BYTES),
+            GROUP_EVERY,
+            heard_at=lambda: database.wrote_at,
+            again_on=UNAVAILABLE,
+        )
 
     def accept(self, request: Request) -> Accepted:
         """Store a request; returns after its commit.
@@ -167,12 +175,16 @@ class Inbox:
         self._groups.close()
 
     def _store(self, group: Sequence[Request]) -> Sequence[Accepted | BaseException]:
+        is_made = False
         try:
             with self._database.write() as connection:
                 answers = store(connection, group, ledger=self._ledger)
+                is_made = True
             counted.stored(len(group))
             return answers
-        except UNAVAILABLE:
+        except UNAVAILABLE as gone:
+            if is_made:  # the commit may have worked; only who asked knows whether that may be done twice
+                raise _gone() from gone
             raise
         except Exception:  # of one row, maybe: that must not be its neighbours' 503
             if len(group) == 1:
@@ -193,9 +205,13 @@ def _weight(request: Request) -> tuple[int, int]:
 def _translated(answer: Accepted | BaseException) -> Accepted | BaseException:
     if not isinstance(answer, UNAVAILABLE):
         return answer
-    gone = DatabaseUnavailable("The database is not reachable; please send this again.")
+    gone = _gone()
     gone.__cause__ = answer
     return gone
+
+
+def _gone() -> DatabaseUnavailable:
+    return DatabaseUnavailable("The database is not reachable; please send this again.")
 
 
 def store(

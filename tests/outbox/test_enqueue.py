@@ -28,6 +28,8 @@ from bridge.outbox.tables import bodies, messages
 class HeldBack:
     """A database whose writes wait until they are let go, so that a test knows what stands in one group."""
 
+    wrote_at = 0.0
+
     def __init__(self, database: Database) -> None:
         self._database = database
         self.let_go = threading.Event()
@@ -237,7 +239,42 @@ class TestGroups:
         assert second.result() == Accepted(first.result().ids, State.ACCEPTED, is_repeat=True)
 
 
+class TestADatabaseAwayForAMoment:
+    def test_what_was_not_stored_is_tried_again_while_its_caller_waits(self, database: Database) -> None:
+        held = HeldBack(database)
+        held.let_go.set()
+        held.trouble = sa.exc.OperationalError("INSERT", {}, Exception("gone"))
+
+        with an_inbox(held) as inbox, ThreadPoolExecutor(1) as callers:
+            answer = callers.submit(inbox.accept, a_request())
+            eventually(lambda: held.writes > 1)
+            held.trouble = None
+
+            assert answer.result(10).state == State.ACCEPTED
+
+    def test_what_may_have_been_stored_is_left_to_its_caller(self, database: Database) -> None:
+        """Nothing but an idempotency key would tell the second from the first."""
+
+        class LosesItsWord(HeldBack):
+            @contextmanager
+            def write(self) -> Iterator[Connection]:
+                with super().write() as connection:
+                    yield connection
+                raise sa.exc.OperationalError("COMMIT", {}, Exception("gone"))
+
+        held = LosesItsWord(database)
+        held.let_go.set()
+
+        with an_inbox(held) as inbox, pytest.raises(DatabaseUnavailable):
+            inbox.accept(a_request())
+        assert len(Outbox(database).waiting()) == 1
+
+
 class TestAnUnavailableDatabase:
+    @pytest.fixture(autouse=True)
+    def _nobody_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(groups, "AGAIN_EVERY", 60.0)
+
     def test_all_of_a_group_hear_of_it(self, database: Database) -> None:
         held = HeldBack(database)
         held.trouble = sa.exc.OperationalError("INSERT", {}, Exception("gone"))
