@@ -219,7 +219,8 @@ class TestAnswers:
     ) -> None:
         def echo(line: Line, received: Received) -> None:
             key = received.headers["authorization"]
-            words = f"Invalid key: {key} of {ADDRESS} with {received.body.decode()}"
+            bare = SECRET if SECRET in key else ""
+            words = f"Invalid key: {key} {bare} of {ADDRESS} with {received.body.decode()}"
             fault = {"type": words, "input_array": "events", "index": 0}
             body = {"message": words, "Code": key, "Reason": words, "error": words, "errors": [fault]}
             told = {"code": key, "message": words}
