@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -37,11 +38,19 @@ class _Edition:
         self.numbers = {name: version.number for name, version in self.versions.items()}
 
 
-class Templates:
-    """The published templates of one process."""
+def _at_once(call: Callable[..., Any], *given: Any) -> Any:
+    return call(*given)
 
-    def __init__(self, database: Database) -> None:
+
+class Templates:
+    """The published templates of one process.
+
+    `aside`: how a call is made that would hold up all other work: compiling the longest takes seconds.
+    """
+
+    def __init__(self, database: Database, aside: Callable[..., Any] = _at_once) -> None:
         self._database = database
+        self._aside = aside
         self._edition = _Edition({})
         self._looked_at = float("-inf")
         self._looking = threading.Lock()
@@ -60,7 +69,7 @@ class Templates:
             raise TemplateRefused("template suspended", [FieldError("template", told)])
         compiled = edition.compiled.get(name)
         if compiled is None:
-            compiled = edition.compiled[name] = _compile(name, edition.versions)
+            compiled = edition.compiled[name] = self._aside(_compile, name, edition.versions)
         if isinstance(compiled, TemplateFault):
             raise TemplateRefused(compiled.cause, [FieldError("template", str(compiled))])
         return compiled, version.version

@@ -19,11 +19,15 @@ from gunicorn.http import errors
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
+from bridge.calendar.engine.budget import between_slices
 from bridge.log.others import of_greenlet
 from bridge.web.connection import Connection
 
 log = structlog.get_logger()
 
+# Seconds that a long rendering waits after each three milliseconds. At once it would let the other greenlets go on,
+# but not the database's threads: for each statement they wait until the interpreter is free.
+GIVES_WAY = 0.006
 LOOKS_EVERY = 0.1  # seconds, whether it is to stop
 # What reading a body may raise: it broke off, or its chunks are none.
 BROKEN_BODY = (OSError, ParseException)
@@ -75,6 +79,7 @@ class Worker(GeventWorker):
 
     def run(self) -> None:
         gevent.get_hub().print_exception = of_greenlet  # type: ignore[method-assign]  # gevent has no other way
+        between_slices(lambda: gevent.sleep(GIVES_WAY))
         gevent.spawn(self._end_idle)
         super().run()
 

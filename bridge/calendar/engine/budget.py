@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
@@ -13,6 +14,9 @@ from bridge.calendar.engine.faults import Refusal
 SECONDS = 0.25
 # A thread that waits for the others is not slow itself: only one that has worked this long is cut off.
 CPU_SECONDS = 0.05
+# How long a rendering runs on before the others of its thread may go on too: not longer than a thread of the database
+# waits for the interpreter.
+SLICE_SECONDS = 0.003
 MAX_TEXT = 100_000
 MAX_ITEMS = 10_000
 # All texts and lists of one rendering together; it bounds the memory that a loop can hold on to.
@@ -34,20 +38,48 @@ class TooLarge(Refusal):
 
 
 class Budget:
-    """The allowance of one rendering. It belongs to one thread."""
+    """The allowance of one rendering. It belongs to one thread.
 
-    __slots__ = ("_cpu_ends", "_ends", "_made", "depth")
+    `give_way` lets the others of this thread go on. Of the renderings that take long only one goes on at a time, so
+    that ten of them slow the others no more than one does.
+    """
 
-    def __init__(self) -> None:
-        self._ends = monotonic() + SECONDS
+    __slots__ = ("_cpu_ends", "_ends", "_give_way", "_is_long", "_made", "_slice_ends", "depth")
+
+    def __init__(self, give_way: Callable[[], None] | None = None) -> None:
+        now = monotonic()
+        self._ends = now + SECONDS
         self._cpu_ends = thread_time() + CPU_SECONDS
+        self._slice_ends = now + SLICE_SECONDS if give_way else float("inf")
+        self._give_way = give_way
+        self._is_long = False
         self._made = 0
         self.depth = 0
 
     def tick(self) -> None:
         """Count one step; TookTooLong when the time is up."""
-        if monotonic() > self._ends and thread_time() > self._cpu_ends:
+        now = monotonic()
+        if now > self._ends and thread_time() > self._cpu_ends:
             raise TookTooLong
+        if now > self._slice_ends and self._give_way is not None:
+            self._pause(now, self._give_way)
+
+    def _pause(self, now: float, give_way: Callable[[], None]) -> None:
+        cpu = thread_time()
+        give_way()
+        if not self._is_long:
+            _long.acquire()
+            self._is_long = True
+        then = monotonic()
+        # What the others took meanwhile is not this one's.
+        self._ends += then - now
+        self._cpu_ends += thread_time() - cpu
+        self._slice_ends = then + SLICE_SECONDS
+
+    def end(self) -> None:
+        if self._is_long:
+            self._is_long = False
+            _long.release()
 
     def spend(self, amount: int) -> None:
         """Count characters or items that were made."""
@@ -67,14 +99,24 @@ class Budget:
 _current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
+_others: list[Callable[[], None]] = []  # none in a process of threads
+_long = threading.Lock()  # held by the one long rendering that goes on
+
+
+def between_slices(give_way: Callable[[], None]) -> None:
+    """For a process whose requests share a thread: `give_way` lets the others go on, every few milliseconds."""
+    _others[:] = [give_way]
+
+
 @contextmanager
 def spending() -> Iterator[Budget]:
     """One rendering: what runs inside shares one Budget."""
-    budget = Budget()
+    budget = Budget(*_others)
     token = _current.set(budget)
     try:
         yield budget
     finally:
+        budget.end()
         _current.reset(token)
 
 
