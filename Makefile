@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench chaos pins clean
+.PHONY: run test check bench chaos fuzz pins clean
 
 run: $(VENV)/run.stamp
 	@$(BIN)/python -m bridge run
@@ -21,6 +21,9 @@ bench: $(VENV)/dev.stamp
 
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m chaos
+
+fuzz: $(VENV)/dev.stamp
+	PYTHONPATH=.:tests $(BIN)/python -m web.interface.fuzzing $(FUZZ)
 
 pins: $(VENV)/dev.stamp
 	cd requirements && ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header run.in -o ../requirements.txt

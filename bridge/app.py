@@ -31,6 +31,7 @@ from bridge.web import (
     event_dropin,
     guard,
     hooks,
+    interface,
     jobs,
     messages,
     metrics,
@@ -123,6 +124,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         recalls.blueprint(parts),
         templates.read_blueprint(parts),
         templates.write_blueprint(parts),
+        interface.blueprint(app),
     ):
         app.register_blueprint(blueprint)
     console.install(app, parts)

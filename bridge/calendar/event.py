@@ -28,7 +28,7 @@ DEFAULT_NOTIFY_BEFORE = 15  # minutes, as in the webhook template of Braze's Rok
 MOST_NOTIFY_BEFORE = 40_320  # minutes: four weeks
 MOST_TEXT = 100_000  # characters; Rokt documents no limit
 
-_YES, _NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
+YES, NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 _JSON_TYPES: dict[type, str] = {
     str: "text",
     bool: "true or false",
@@ -192,8 +192,8 @@ def yes_no(value: object) -> bool:
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
-    if word in _YES or word in _NO:
-        return word in _YES
+    if word in YES or word in NO:
+        return word in YES
     raise InvalidValue("must be yes or no")
 
 

@@ -76,7 +76,7 @@ def parse_time(text: str, zone: Zone) -> datetime:
 
 @lru_cache(maxsize=4096)  # a campaign says the same few times in all its requests
 def _parsed(text: str, zone: Zone) -> datetime:
-    match = _TIME.fullmatch(text)
+    match = TIME.fullmatch(text)
     if match is None:
         raise InvalidValue(_unreadable(text, "time", TIME_EXAMPLE))
     year, month, day, hour, minute, second, fraction, offset = match.groups("0")
@@ -135,7 +135,7 @@ def catalogue() -> list[dict[str, object]]:
     return [{"windows": windows, "iana": sorted(iana[windows])} for windows in sorted(iana)]
 
 
-_TIME = re.compile(
+TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
     r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
     r"(?: ?([Zz]|UTC|[+-](?:0[0-9]|1[0-4]):?[0-5][0-9]))?)?"

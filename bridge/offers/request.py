@@ -15,6 +15,7 @@ from bridge.offers.integration import complete
 from bridge.settings import INTEGRATION
 
 FIELDS = ("pageIdentifier", "attributes", "integration", "sessionId", "transaction_id", "user_id")
+INTEGRATION_FIELDS = (*INTEGRATION, "metadata")
 IN_ADDRESS = ("page", "user_id", "transaction_id")
 EMAILS = {"email", "emailsha256"}  # attributes that say whom an answer is for
 MOST_NAMED = 12  # wrong names in one answer, which a person reads
@@ -178,7 +179,7 @@ def _integration(given: object, faults: list[Fault]) -> dict[str, Any]:
     if not isinstance(given, dict):
         faults.append(Fault(PAYLOAD, "integration", "must be an object in braces"))
         return {}
-    faults += _unknown(given, (*INTEGRATION, "metadata"), "integration.")
+    faults += _unknown(given, INTEGRATION_FIELDS, "integration.")
     found: dict[str, Any] = {
         name: text for name in INTEGRATION if (text := _text(given.get(name), f"integration.{name}", faults))
     }

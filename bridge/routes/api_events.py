@@ -46,6 +46,8 @@ KEYS = (
     "meta_data",
     *(name for name in conversions.KEYS if name != "event_time"),
 )
+KEYS_OF_MANY = (LIST, "version", "idempotency_key")
+KEYS_OF_ROKTS = (ACCOUNT_ID, LIST)
 # Rokt's own names of the same.
 ROKTS = {
     "clientEventId": "event_id",
@@ -177,8 +179,7 @@ def read_dropin(body: Mapping[str, Any], account_id: str | None) -> list[Any]:
         reader.refuse(ACCOUNT_ID, f"{shown(given)} is not the account of ROKT_ACCOUNT_ID")
     if not isinstance(body.get(LIST), list):
         reader.refuse(LIST, f"must be a list of events, not {json_type(body.get(LIST))}")
-    known = (ACCOUNT_ID, LIST)
-    reader.refuse_unknown([name for name in body if name not in known], "is not known", known)
+    reader.refuse_unknown([name for name in body if name not in KEYS_OF_ROKTS], "is not known", KEYS_OF_ROKTS)
     reader.check()
     return list(body[LIST])
 
@@ -191,10 +192,8 @@ def read_list(body: Mapping[str, Any], header_key: str | None) -> tuple[list[Any
     reader = Reader()
     version = reader.read("version", lambda given: read_version(given, "V1"), body.get("version"), "V1")
     key = reader.read("idempotency_key", incoming.key, body.get("idempotency_key"), "")
-    known = (LIST, "version", "idempotency_key")
-    reader.refuse_unknown(
-        [name for name in body if name not in known], f"stands beside {LIST}, which holds all fields", known
-    )
+    others = [name for name in body if name not in KEYS_OF_MANY]
+    reader.refuse_unknown(others, f"stands beside {LIST}, which holds all fields", KEYS_OF_MANY)
     if not isinstance(body[LIST], list):
         reader.refuse(LIST, f"must be a list of events, not {json_type(body[LIST])}")
     reader.check()

@@ -10,6 +10,8 @@ from bridge.errors import InvalidValue
 from bridge.routes.conversion_fields import scalar
 from bridge.routes.incoming import MOST_NAMED, Reader, name_shown
 
+KEYS = ("name", "value")  # of one in a list
+
 
 def read_pairs(reader: Reader, field: str, given: object) -> list[Pair]:
     """Names and values of an object, or of a list of {"name", "value"} as Rokt has it; blanks are left out."""
@@ -40,7 +42,7 @@ def _given_pairs(reader: Reader, field: str, given: object) -> Sequence[tuple[st
         return [(f"{field}.{name_shown(name)}", name, value) for name, value in given.items()]
     if isinstance(given, list):
         for number, one in enumerate(given):
-            if not isinstance(one, Mapping) or one.keys() - {"name", "value"}:
+            if not isinstance(one, Mapping) or one.keys() - set(KEYS):
                 reader.refuse(f"{field}[{number}]", 'must be {"name": …, "value": …} and nothing else')
                 return []
         return [(f"{field}[{number}]", one.get("name"), one.get("value")) for number, one in enumerate(given)]

@@ -22,7 +22,7 @@ ONE, MANY = ("email", "sha256"), ("emails", "sha256s")
 FIELDS = ("email", "emails", "sha256", "sha256s")
 KEYS = ("action", "list", *FIELDS, "hash", "idempotency_key", "dispatch_id")
 KEYS_OF_MANY = ("updates", "list", "idempotency_key", "dispatch_id")
-_YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
+YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 
 NO_ADDRESS = "is no e-mail address such as ada@example.com"
 NO_HASH = "is no SHA-256 of 64 hex digits"
@@ -214,9 +214,9 @@ def _yes_no(given: object) -> bool:
     if isinstance(given, bool):
         return given
     text = a_text(given).lower()
-    if text not in _YES_NO:
+    if text not in YES_NO:
         raise InvalidValue("must be true or false")
-    return _YES_NO[text]
+    return YES_NO[text]
 
 
 def _decoded(name: str) -> str:

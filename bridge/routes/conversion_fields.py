@@ -15,7 +15,7 @@ from bridge.errors import InvalidValue
 from bridge.routes.incoming import a_text, identifier, moment, shown
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
-_EPOCH = re.compile(r"[0-9]{9,10}|[0-9]{12,13}")  # seconds or milliseconds since 1970
+EPOCH = re.compile(r"[0-9]{9,10}|[0-9]{12,13}")  # seconds or milliseconds since 1970
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 
 
@@ -126,7 +126,7 @@ def event_time(given: object, now: datetime) -> datetime | None:
         given = str(given)
     if given is None or (isinstance(given, str) and not given.strip()):
         return None
-    if isinstance(given, str) and _EPOCH.fullmatch(given.strip()):
+    if isinstance(given, str) and EPOCH.fullmatch(given.strip()):
         epoch = int(given)
         return checked_time(datetime.fromtimestamp(epoch / 1000 if epoch >= 10**11 else epoch, UTC), now)
     return checked_time(moment(given), now)

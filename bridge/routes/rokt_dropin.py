@@ -34,6 +34,7 @@ NAMES = {
     "allDayEvent": "all_day",
     "visibleFromDateTimeUtc": "visible_from",
 }
+OUTER = ("event", "subscriptionIds")
 OUTER_NAMES = {"subscription_ids": "subscriptionIds", "account_code": "accountCode"}
 IGNORED = ("actionType", "timezoneIanaId")  # in Rokt's samples, without a meaning that the bridge could keep
 NO_FIELD = "is no field of Rokt's"
@@ -50,7 +51,7 @@ def read_post(rest: str, body: Mapping[str, Any], header_key: str | None) -> Cal
     reader = Reader()
     accounts = _account(reader, account)
     wrapped = body.get("event")
-    outer = {"event", "subscriptionIds", *IGNORED}
+    outer = {*OUTER, *IGNORED}
     is_flat = is_update and wrapped is None
     event = body if is_flat else reader.read("event", an_object, wrapped)
     if event is None:
@@ -61,7 +62,7 @@ def read_post(rest: str, body: Mapping[str, Any], header_key: str | None) -> Cal
     within = "" if is_flat else "event."
     reader.refuse_unknown(unknown, NO_FIELD, tuple(NAMES), within=within)
     if not is_flat:
-        reader.refuse_unknown([k for k in body if k not in outer], NO_FIELD, ("event", "subscriptionIds"))
+        reader.refuse_unknown([k for k in body if k not in outer], NO_FIELD, OUTER)
     rokt_event_id = reader.read(f"{within}eventId", _event_id, fields.pop("event_id", None), "")
     ids = reader.read("subscriptionIds", subscription_ids, body.get("subscriptionIds"), [])
     reader.check()

@@ -27,6 +27,7 @@ from bridge.web.outcome import digest, is_dry_run
 from bridge.web.parts import Parts
 
 LIST = "conversions"  # in which field many may stand
+KEYS_OF_MANY = (LIST, "idempotency_key")
 VERSIONS = {"v1": "V1", "v2": "V2"}  # of Rokt's older API, where ROKT_CONVERSIONS wants that
 OFF = (
     "Rokt's Event API is off: ROKT_EVENTS_POD (or ROKT_EVENTS_URL), ROKT_EVENTS_KEY, ROKT_EVENTS_SECRET and "
@@ -109,8 +110,8 @@ def _listed(body: dict[str, Any], header_key: str | None) -> tuple[Any, str | No
     """The list, and the key of the whole request."""
     reader = incoming.Reader()
     key = reader.read("idempotency_key", incoming.key, body.get("idempotency_key"), "")
-    others = [name for name in body if name not in (LIST, "idempotency_key")]
-    reader.refuse_unknown(others, f"stands beside {LIST}, which holds all fields", (LIST, "idempotency_key"))
+    others = [name for name in body if name not in KEYS_OF_MANY]
+    reader.refuse_unknown(others, f"stands beside {LIST}, which holds all fields", KEYS_OF_MANY)
     if not isinstance(body[LIST], list):
         reader.refuse(LIST, f"must be a list of objects, not {json_type(body[LIST])}")
     reader.check()

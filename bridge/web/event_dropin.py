@@ -58,7 +58,9 @@ def _take(parts: Parts, reads: Callable[..., list[Taken]]) -> Response:
         if not isinstance(answer, Accepted):
             raise answer
         note_accepted(answer)
-    return Response(status=202, mimetype="application/json")
+    response = Response(status=202)
+    del response.headers["Content-Type"]  # there is no body to be of one
+    return response
 
 
 def _requests(parts: Parts, taken: list[Taken], key: str | None) -> list[Request]:

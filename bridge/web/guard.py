@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from flask import Blueprint, Request, Response, g, jsonify, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -18,29 +19,39 @@ TOKEN_LIVES = 3600  # seconds
 SALT = "oauth2-token"
 
 
+@dataclass(frozen=True)
+class Needs:
+    """Whoever calls has one of these scopes. The interface document tells them."""
+
+    scopes: Sequence[str]
+    admit: Callable[[Sequence[str]], None]
+
+    def __call__(self) -> None:
+        self.admit(self.scopes)
+
+
 class Guard:
     def __init__(self, settings: Settings) -> None:
         self._keys = settings.keys
         self._is_open = settings.is_development and not settings.keys
         self._signer = URLSafeTimedSerializer(settings.secret_key.reveal(), salt=SALT)
 
-    def needs(self, *scopes: str) -> Callable[[], None]:
+    def needs(self, *scopes: str) -> Needs:
         """A check before each request of a blueprint: a key has one of these scopes. Its name is in `g.key_name`."""
+        return Needs(scopes, self._admit)
 
-        def check() -> None:
-            if self._is_open:
-                g.key_name = "development"
-                return
-            key = self._key_of(request)
-            if key is None:
-                raise Unauthorized(
-                    "Send a key of BRIDGE_TOKENS as 'Authorization: Bearer <secret>', or as HTTP Basic's password."
-                )
-            if key.scopes.isdisjoint(scopes):
-                raise Forbidden(f"The key {key.name} has not the scope {' or '.join(scopes)}.")
-            g.key_name = key.name
-
-        return check
+    def _admit(self, scopes: Sequence[str]) -> None:
+        if self._is_open:
+            g.key_name = "development"
+            return
+        key = self._key_of(request)
+        if key is None:
+            raise Unauthorized(
+                "Send a key of BRIDGE_TOKENS as 'Authorization: Bearer <secret>', or as HTTP Basic's password."
+            )
+        if key.scopes.isdisjoint(scopes):
+            raise Forbidden(f"The key {key.name} has not the scope {' or '.join(scopes)}.")
+        g.key_name = key.name
 
     def issue(self, authorization: Authorization | None) -> str | None:
         """A token for a key's name and secret; None when they are wrong."""

@@ -92,10 +92,11 @@ def _wish(kind: Kind) -> _Wish:
     render = body.get("render", request.args.get("render"))
     if render not in (None, "current"):
         raise InvalidPayload.of(FieldError("render", 'must be "current": the version published now'))
+    in_body = {name: filters.option(name, body.get(name)) for name in ("dry_run", "force")}
     return _Wish(
         wanted,
-        is_dry_run=flag("dry_run") or filters.option("dry_run", body.get("dry_run")),
-        force=flag("force") or filters.option("force", body.get("force")),
+        is_dry_run=flag("dry_run") or in_body["dry_run"],
+        force=flag("force") or in_body["force"],
         is_current=render == "current",
     )
 

@@ -20,7 +20,7 @@ from bridge.web.parts import Parts
 MOST_WAIT = 25.0  # seconds; Heroku's router gives up at 30
 LOOK_FIRST, LOOK_LAST = 0.05, 1.0  # seconds between two looks: a tenth of the time waited so far
 
-_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 def flag(name: str) -> bool:
@@ -28,9 +28,9 @@ def flag(name: str) -> bool:
     value = request.args.get(name)
     if value is None:
         return False
-    if value.lower() not in _FLAGS:
+    if value.lower() not in FLAGS:
         raise InvalidPayload.of(FieldError(name, "must be 1 or 0"))
-    return _FLAGS[value.lower()]
+    return FLAGS[value.lower()]
 
 
 def is_dry_run() -> bool:

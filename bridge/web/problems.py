@@ -15,7 +15,7 @@ log = structlog.get_logger()
 MOST_DETAIL = 500  # characters
 
 _OF_HTTP = {
-    404: ("Not found", "There is nothing at this path; docs/api.md lists what there is."),
+    404: ("Not found", "There is nothing at this path; /docs lists what there is."),
     405: ("Method not allowed", "This path does not take this method."),
     413: ("Too large", "A request may have 1 MiB at most."),
     415: ("Send JSON", "Send JSON: forms are not read here."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +27,12 @@ from bridge.web.shown import shown
 from bridge.web.template_json import draft_shown, entry_shown, fault_shown, past_shown, shape_shown
 
 log = structlog.get_logger()
+
+# What each body may hold.
+DRAFT = ("source", "revision")
+PREVIEW = ("source", "variables", "version")
+PUBLICATION = ("revision", "note", "over")
+WAY_BACK = ("version",)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def write_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.put("/v1/templates/<name>")
     def save(name: str) -> Response:
-        body = _body("source", "revision")
+        body = _body(DRAFT)
         reader = Reader()
         source = reader.read("source", _source, body.get("source"))
         revision = reader.read("revision", _number, body.get("revision"))
@@ -129,7 +135,7 @@ def write_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.post("/v1/templates/<name>/preview")
     def preview(name: str) -> Response:
-        body = _body("source", "variables", "version")
+        body = _body(PREVIEW)
         reader = Reader()
         source = None if body.get("source") is None else reader.read("source", _source, body["source"])
         version = reader.read("version", _number, body.get("version"))
@@ -147,7 +153,7 @@ def write_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.post("/v1/templates/<name>/publish")
     def publish(name: str) -> Response:
-        body = _body("revision", "note", "over")
+        body = _body(PUBLICATION)
         reader = Reader()
         revision = reader.read("revision", _number, body.get("revision"))
         over = reader.read("over", _number, body.get("over"))
@@ -167,7 +173,7 @@ def write_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.post("/v1/templates/<name>/rollback")
     def roll_back(name: str) -> Response:
-        body = _body("version")
+        body = _body(WAY_BACK)
         reader = Reader()
         version = reader.read("version", _number, body.get("version"))
         if version is None and not reader.errors:
@@ -261,7 +267,7 @@ def _told_faults(refusal: NotPublished) -> Response:
     return of_answerable(refusal, faults=faults)
 
 
-def _body(*known: str) -> dict[str, Any]:
+def _body(known: Sequence[str]) -> dict[str, Any]:
     """The body, which may be missing. Errors: InvalidPayload for a key that nobody reads."""
     is_there = request.content_length or request.headers.get("Transfer-Encoding")
     body = read_object(request)[0] if is_there else {}

@@ -16,7 +16,7 @@ from web.running import KEYS, SALE, Answer, Bridge, Starter, check_problem, lite
 
 from bridge.web.guard import TOKEN_LIVES
 
-OPEN = {"/healthz", "/readyz", "/v1/timezones", "/oauth2/token"}
+OPEN = {"/healthz", "/readyz", "/v1/timezones", "/oauth2/token", "/openapi.json", "/docs"}
 BY_PATH = {"/v1/rokt/webhooks/x"}  # no key opens it: its last part is the secret
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
