@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bridge.metrics.page import CONTENT_TYPE
 from bridge.web.guard import TOKEN_LIVES
 from bridge.web.interface import common
 from bridge.web.interface.operation import FORM, HTML, PROBLEM, Answer, Example, Group, Operation, ref
@@ -74,6 +75,15 @@ PROCESS = Group(
                 Answer(200, "It is", ref("Readiness")),
                 Answer(503, "It is not", ref("NotReady")),
             ),
+            (Example("Ask", 200),),
+            needs_database=False,
+        ),
+        Operation(
+            "GET",
+            "/metrics",
+            "showMetrics",
+            "What the processes counted, for Prometheus",
+            (Answer(200, "The series", text(), media=CONTENT_TYPE.partition(";")[0]),),
             (Example("Ask", 200),),
             needs_database=False,
         ),
