@@ -9,7 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONAL = {"pygments", "rich", "attr", "_distutils_hack"}  # used if it is there; of the virtual environment itself
+OPTIONAL = {"pygments", "rich", "attr", "_distutils_hack"}  # used if it is there; of the environment itself
 LOADED = (
     "import sys, bridge.app, bridge.cli, bridge.demo, bridge.destinations, bridge.sandbox.server, bridge.worker;"
     "import gunicorn.app.wsgiapp, psycopg;"
