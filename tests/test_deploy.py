@@ -115,7 +115,7 @@ class TestHeroku:
         assert (status, answer["state"]) == (202, "accepted")
         assert (code, worker_code) == (0, 0)
         lines = [json.loads(line) for line in logged.splitlines() if line.startswith("{")]
-        assert "message.accepted" in {line["event"] for line in lines}
+        assert "request.answered" in {line["event"] for line in lines}
 
     def test_sqlite_is_refused_there(self) -> None:
         done = subprocess.run(
