@@ -271,6 +271,15 @@ class TestWrongWishes:
         assert answer.fields == ["dryrun"]
         assert answer.says("dry_run")
 
+    @pytest.mark.parametrize("option", ["dry_run", "force"])
+    def test_a_wrong_option_of_the_body_is_named_beside_a_right_one_of_the_query(
+        self, bridge: Bridge, option: str
+    ) -> None:
+        answer = ask(bridge, {"state": "dead", option: {}}, **{option: 1})
+
+        assert answer.status == 422
+        assert answer.fields == [option]
+
     def test_a_number_is_taken_for_an_id_as_elsewhere(self, bridge: Bridge) -> None:
         bridge.accept(literal(user_id=42))
 
