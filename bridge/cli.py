@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from bridge import __version__, move_command, template_commands
+from bridge import __version__, forget_command, move_command, template_commands
 from bridge.errors import BridgeError, InvalidValue, SettingsInvalid
 from bridge.message import FILTERS
 
@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         one = kinds.add_parser(verb, help=words)
         one.set_defaults(command=_set_destination, verb=verb)
         one.add_argument("name")
+    forget_command.mount(commands, _call)
     add("hash-password", _hash_password, "read a password and print the hash for CONSOLE_USERS")
     return parser
 
@@ -178,6 +179,7 @@ def _worker(_given: argparse.Namespace) -> int:
     from bridge.calendar.zones import use_pinned_tzdata
     from bridge.database import Database
     from bridge.destinations import configured
+    from bridge.forget import Forget
     from bridge.job_runner import JobRunner
     from bridge.ledger.subscribers import SubscriberLedger
     from bridge.outbox.enqueue import Inbox
@@ -207,7 +209,7 @@ def _worker(_given: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     renderer = Renderer(database, Templates(database), settings.test_subscriptions)
-    jobs = JobRunner(database, destinations, renderer.for_job, Recall(database, keep))
+    jobs = JobRunner(database, destinations, renderer.for_job, Recall(database, keep), Forget(database, keep))
     jobs.start()
     try:
         worker.run()

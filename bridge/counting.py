@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from bridge.database import Database, clock
 from bridge.ledger.coming import Look
-from bridge.outbox import tally
+from bridge.outbox import forgetting, tally
 from bridge.outbox.depth import Depth
 
 EVERY = 20.0  # seconds from one whole count to the next, at least
@@ -90,7 +91,7 @@ class Counting:
     def _look_ahead(self, database: Database) -> bool:
         if is_whole := self._read(database, self._look):
             looked, self._look = self._look, Look()
-            self._keep(database, looked)
+            self._keep(database, looked, looked.began_at)
         return is_whole
 
     @staticmethod
@@ -98,10 +99,11 @@ class Counting:
         with database.read() as connection:
             return count.piece(connection, clock(connection))
 
-    def _keep(self, database: Database, count: Depth | Look) -> None:
-        """Unless another has taken over meanwhile."""
+    def _keep(self, database: Database, count: Depth | Look, began_at: datetime | None = None) -> None:
+        """Unless another has taken over meanwhile, or somebody was forgotten who may be named in it."""
         with database.write() as connection:
             now = clock(connection)
             self._is_ours = tally.hold(connection, self._id, now) is not None
-            if self._is_ours:
+            is_old = began_at is not None and forgetting.has_ended_since(connection, began_at)
+            if self._is_ours and not is_old:
                 count.write(connection, now)

@@ -40,6 +40,16 @@ class Recaller(Protocol):
         """Do it, and write how far the job has gone. None: it was stopped, or another works on it."""
 
 
+class Forgetter(Protocol):
+    """Does the pieces of an erasure."""
+
+    def is_held_up(self, connection: Connection, job: Job) -> bool:
+        """Whether it waits for something that has to leave first."""
+
+    def step(self, job: Job) -> tuple[Job | None, float]:
+        """Do one in a transaction of its own. Returns for how long that lasted too, seconds."""
+
+
 log = structlog.get_logger()
 
 
@@ -55,9 +65,11 @@ class JobRunner:
         destinations: Sequence[Destination],
         render: Render,
         recaller: Recaller | None = None,
+        forgetter: Forgetter | None = None,
     ) -> None:
         self._database = database
         self._recaller = recaller
+        self._forgetter = forgetter
         self._destinations = {destination.name: destination for destination in destinations}
         self._render = render
         self._id = str(uuid.uuid4())
@@ -106,6 +118,9 @@ class JobRunner:
                 rest = LOOK_EVERY
 
     def _is_held_up(self, connection: Connection, job: Job, now: datetime) -> bool:
+        if job.kind == Kind.FORGET:
+            assert self._forgetter is not None, "a worker forgets"
+            return self._forgetter.is_held_up(connection, job)
         return any(pieces.is_full(connection, name, now) for name in self._names(job))
 
     def _is_live_late(self, connection: Connection, job: Job, now: datetime) -> bool:
@@ -113,7 +128,7 @@ class JobRunner:
 
     def _names(self, job: Job) -> list[str]:
         """Where a job may send something. A cancel sends nothing, and what waits is what it is about."""
-        if job.kind == Kind.CANCEL:
+        if job.kind in (Kind.CANCEL, Kind.FORGET):
             return []
         return [job.wanted.destination] if job.wanted.destination else list(self._destinations)
 
@@ -131,6 +146,11 @@ class JobRunner:
         """Returns how long the transaction took, seconds."""
         if job.kind == Kind.RECALL:
             return self._recall(job)
+        if job.kind == Kind.FORGET:
+            assert self._forgetter is not None, "a worker forgets"
+            left, seconds = self._forgetter.step(job)
+            _tell_end(left)
+            return seconds
         with self._database.read() as connection:
             piece = pieces.next_piece(connection, job)
         made: Made = {

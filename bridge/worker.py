@@ -24,7 +24,7 @@ from bridge.filling import Claimed
 from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
 from bridge.metrics import causes
 from bridge.metrics import counted as metrics
-from bridge.outbox import claim, retention, settle, states, tally, upkeep
+from bridge.outbox import claim, forgetting, retention, settle, states, tally, upkeep
 from bridge.outbox.claim import Call
 from bridge.outbox.counters import Carried
 from bridge.outbox.settle import Result
@@ -279,12 +279,17 @@ class Worker:
         late: Sequence[tuple[Any, Result]],
         now: datetime,
     ) -> None:
-        """A call that others took over was answered after all, maybe after a newer one of its line."""
+        """A call that others took over was answered after all, maybe after a newer one of its line.
+
+        Of whom is forgotten meanwhile no ledger shall know anything anew.
+        """
         overtaken = {r.call.message.line for _, r in late if isinstance(r.outcome, Delivered | Uncertain)}
         if not destination.batch.undoes:
             overtaken = set()
-        if late:
-            destination.doubt(connection, [(result.call.message, standing) for standing, result in late])
+        erased = forgetting.erased_among(connection, [result.call.message.seq for _, result in late])
+        doubted = [(r.call.message, standing) for standing, r in late if r.call.message.seq not in erased]
+        if doubted:
+            destination.doubt(connection, doubted)
         for _, result in late:
             log.warning("call.late", **_of(result.call.message))
         for message in upkeep.send_last_again(connection, overtaken, now):

@@ -48,6 +48,7 @@ PARTS: dict[str, set[str]] = {
     "turns": EVERYBODY | {"database", "outbox"},
     "job_runner": EVERYBODY | {"database", "outbox", "destinations"},
     "recall": EVERYBODY | {"database", "outbox", "ledger", "routes", "calendar"},
+    "forget": EVERYBODY | {"database", "outbox", "ledger", "routes", "calendar"},
     "web": EVERYBODY
     | {
         "log",
@@ -63,6 +64,7 @@ PARTS: dict[str, set[str]] = {
         "offers",
         "rendering",
         "recall",
+        "forget",
         "groups",
     },
     "console": EVERYBODY
@@ -72,6 +74,7 @@ PARTS: dict[str, set[str]] = {
 ASSEMBLY = {
     "app",
     "cli",
+    "forget_command",
     "template_commands",
     "template_work",
     "liquid_command",

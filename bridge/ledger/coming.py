@@ -80,7 +80,7 @@ class Look:
     def __init__(self) -> None:
         self._account: str | None = None
         self._event = ""
-        self._began_at: datetime | None = None
+        self.began_at: datetime | None = None
         self._events = self._left_out = 0
         self._entries: dict[Key, Entry] = {}
         self._of_template: Counter[str] = Counter()
@@ -88,14 +88,14 @@ class Look:
 
     def piece(self, connection: Connection, now: datetime) -> bool:
         """Look at some more. Returns whether that was the last."""
-        if self._began_at is None:
-            self._began_at = now
+        if self.began_at is None:
+            self.began_at = now
             self._account = connection.scalar(_FIRST_ACCOUNT)
         if self._account is None:
             return True
         bound: dict[str, Any] = {"account": self._account, "after": self._event}
         last = connection.scalar(_LAST_OF_PIECE, bound | {"skipped": MOST - 1})
-        bound |= {"now": _text(self._began_at), "by_days": sorted(self._by_days)}
+        bound |= {"now": _text(self.began_at), "by_days": sorted(self._by_days)}
         if last is not None:
             bound["upto"] = last
         rows = connection.execute(_PIECE if last is None else _PIECE_UPTO, bound).all()
@@ -115,7 +115,7 @@ class Look:
         insert(connection, coming, [vars(entry) for entry in self._entries.values()])
         counts = {"events": self._events, "left_out": self._left_out}
         upsert(
-            connection, coming_counts, [{"id": _ONE, "began_at": self._began_at, "counted_at": now, **counts}]
+            connection, coming_counts, [{"id": _ONE, "began_at": self.began_at, "counted_at": now, **counts}]
         )
 
     def _add(self, row: Any, until: date) -> None:

@@ -26,6 +26,7 @@ GROUP_BYTES = 4 * 1024 * 1024
 GROUP_EVERY = 0.01  # seconds; a commit costs nearly the same for one as for ten
 REPEAT_KNOWN_FOR = timedelta(days=7)
 SAME_AGAIN_WITHIN = timedelta(hours=1)
+FORGOTTEN = "whose it was is forgotten"
 
 
 def _told(kind: str, table: sa.Table, **columns: sa.Column[Any]) -> sa.Select[Any]:
@@ -60,6 +61,10 @@ _DEAD = sa.select(messages.c.id).where(
 )
 
 
+_LINES = sa.select(messages.c.line).where(among(messages.c.seq, "seqs"))
+_WITH_BODY = sa.select(bodies.c.seq).where(among(bodies.c.seq, "seqs"))
+
+
 @dataclass(frozen=True)
 class Subject:
     """The event that a request is about, across its accounts.
@@ -79,7 +84,8 @@ class Subject:
 class Request:
     """What one HTTP request asks for: its messages, and how a repeat of it is known.
 
-    `change`: what it says of something that a ledger knows, and the ledger makes the messages of it.
+    `change`: what it says of something that a ledger knows, and the ledger makes the messages of it. `found_by`: the
+    `seq` of the message whose call found it out: once that is erased, what was found is nobody's.
     """
 
     messages: tuple[NewMessage, ...]
@@ -91,6 +97,7 @@ class Request:
     repeat_key: str | None = None
     subject: Subject | None = None
     change: Any = None
+    found_by: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +174,7 @@ class Inbox:
                 payload=payload,
                 repeat_key=key,
                 change=change,
+                found_by=message.seq,
             )
         )
 
@@ -227,7 +235,10 @@ def store(
     subjects = {r.subject.key for r in requests if r.subject}
     lines = {line_of(m) for r in requests for m in r.messages if m.line and m.state == State.ACCEPTED}
     again = {key_of("repeat", r.repeat_key) for r in requests if r.repeat_key}
-    told = lock_keys(connection, subjects | lines | again)
+    found_by = [r.found_by for r in requests if r.found_by is not None]
+    told = lock_keys(connection, subjects | lines | again | (_lines_of(connection, found_by)))
+    if found_by and (gone := set(found_by) - set(connection.scalars(_WITH_BODY, {"seqs": found_by}))):
+        return _without(connection, requests, gone, now, ledger)
     known = _Known(connection, requests, subjects, lines, now or told)
     changes = [request.change for request in requests if request.change is not None]
     applied = ledger.load(connection, changes) if changes and ledger is not None else None
@@ -236,6 +247,25 @@ def store(
     if applied is not None:
         applied.write(connection, now or told)
     return answers
+
+
+def _lines_of(connection: Connection, seqs: Sequence[int]) -> set[int]:
+    """Whoever erases a message holds the key of its line."""
+    return set(connection.scalars(_LINES, {"seqs": list(seqs)})) if seqs else set()
+
+
+def _without(
+    connection: Connection,
+    requests: Sequence[Request],
+    gone: set[int],
+    now: datetime | None,
+    ledger: Ledger | None,
+) -> list[Accepted]:
+    """Store the requests but for those that these messages found out."""
+    others = [request for request in requests if request.found_by not in gone]
+    stored = iter(store(connection, others, now, ledger))
+    nothing = Accepted((), State.SKIPPED, reason=FORGOTTEN)
+    return [nothing if request.found_by in gone else next(stored) for request in requests]
 
 
 def accepted_content(connection: Connection, subject: int) -> Json | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.message import State
+from bridge.message import Json, State
 from bridge.outbox.reading import Filter, iso
 from bridge.outbox.selection import Selection
 from bridge.outbox.tables import jobs, messages
@@ -25,6 +25,7 @@ class Kind(StrEnum):
     REPLAY = "replay"
     CANCEL = "cancel"
     RECALL = "recall"
+    FORGET = "forget"
 
 
 class JobState(StrEnum):
@@ -48,6 +49,7 @@ POSSIBLE = {
 @dataclass(frozen=True)
 class Job:
     """`force`, `is_current`: how messages are replayed. `action`, `after`: what a recall does, and where it goes on.
+    `forgets`: who is forgotten, how, and how far that is.
 
     `runner_id`: who works on it, until its lease ends.
     """
@@ -72,9 +74,12 @@ class Job:
     worked_at: datetime | None
     action: str = ""
     after: tuple[str, str] | None = None
+    forgets: Json = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, Any]:
+        if self.kind == Kind.FORGET:
+            return dict(self.forgets)
         if self.kind == Kind.RECALL:
             return {"action": self.action, "after": list(self.after) if self.after else None}
         return {"force": self.force, "is_current": self.is_current}
@@ -127,6 +132,18 @@ def create_recall(
     return _insert(connection, Kind.RECALL, wanted, options, ENDLESS, counted, now, (by, request_id))
 
 
+def create_forget(
+    connection: Connection, options: Mapping[str, Any], now: datetime, *, by: str, request_id: str
+) -> str:
+    """Of one person, who stands in the options alone, and only until the job has ended. Returns the job's id."""
+    return _insert(connection, Kind.FORGET, Filter(), options, ENDLESS, (0, True), now, (by, request_id))
+
+
+def ended(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a job that is over: they name nobody."""
+    return {name: its for name, its in options.items() if name not in ("person", "progress")}
+
+
 def _insert(
     connection: Connection,
     kind: Kind,
@@ -162,17 +179,21 @@ def _insert(
 
 def stop(connection: Connection, job_id: str, now: datetime) -> bool:
     """End a job where it is; what was done stays done. False: it had ended before."""
-    ended = connection.execute(
-        sa.update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN))
-        .values(state=JobState.CANCELLED, finished_at=now)
-    )
-    return ended.rowcount == 1
+    its = (jobs.c.id == job_id, jobs.c.state.in_(OPEN))
+    row = connection.execute(sa.select(jobs.c.options).where(*its).with_for_update()).first()
+    if row is not None:
+        values = {"state": JobState.CANCELLED, "finished_at": now, "options": ended(row.options)}
+        connection.execute(sa.update(jobs).where(*its).values(values))
+    return row is not None
 
 
 def one(connection: Connection, job_id: str) -> dict[str, Any] | None:
     row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).first()
     return None if row is None else _shown(row)
+
+
+def read(connection: Connection, job_id: str) -> Job:
+    return job_of(connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).one())
 
 
 def listed(connection: Connection) -> list[dict[str, Any]]:
@@ -226,6 +247,7 @@ def job_of(row: Any) -> Job:
         worked_at=row.worked_at,
         action=row.options.get("action", ""),
         after=tuple(row.options["after"]) if row.options.get("after") else None,
+        forgets=row.options if row.kind == Kind.FORGET else {},
     )
 
 
@@ -236,6 +258,8 @@ def _shown(row: Any) -> dict[str, Any]:
         options = {"force": row.options["force"], "render": render}
     elif row.kind == Kind.RECALL:
         options = {"action": row.options["action"]}
+    elif row.kind == Kind.FORGET:
+        options = {name: row.options[name] for name in ("recall", "force", "forgotten")}
     return {
         "id": row.id,
         "kind": row.kind,

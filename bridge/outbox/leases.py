@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.outbox.jobs import OPEN, Job, JobState, is_known, job_of
+from bridge.outbox.jobs import OPEN, Job, JobState, ended, is_known, job_of
 from bridge.outbox.tables import jobs
 
 LEASE = timedelta(seconds=5)  # after the last piece of its work, a job is anybody's
@@ -83,7 +83,7 @@ def advance(connection: Connection, job: Job, cursor: int, work: Work, now: date
         .values(
             state=job.state,
             cursor=cursor,
-            options=job.options,
+            options=ended(job.options) if is_over else job.options,
             done=job.done,
             skipped=job.skipped,
             failed=job.failed,
@@ -99,7 +99,7 @@ def fail(connection: Connection, job: Job, reason: str, now: datetime) -> None:
     connection.execute(
         sa.update(jobs)
         .where(jobs.c.id == job.id, jobs.c.state.in_(OPEN))
-        .values(state=JobState.FAILED, reason=reason, finished_at=now)
+        .values(state=JobState.FAILED, reason=reason, finished_at=now, options=ended(job.options))
     )
 
 

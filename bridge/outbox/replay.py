@@ -17,6 +17,7 @@ from bridge.outbox.tables import bodies, key_of, lock_keys, messages
 
 _END = 2**62  # behind the last `seq` there will ever be
 _ANEW = {"state": State.ACCEPTED, "tries": 0, "first_failed_at": None, "reason": None, "expires_at": None}
+NOTHING_LEFT = "this message was forgotten: nothing is left of it that could be sent"
 _OUTDATED = {
     "outdated": True
 }  # a settled message's progress: a later one was delivered, and is forgotten by now
@@ -25,17 +26,19 @@ _OUTDATED = {
 def settled(connection: Connection, message_id: str) -> tuple[Message, dict[str, Any]] | None:
     """A message that may be sent again, and what its caller sent; None: there is no such message.
 
-    Errors: InvalidPayload while it still waits.
+    Errors: InvalidPayload while it still waits, and for one that was forgotten.
     """
     query = (
         sa.select(messages, bodies.c.request, bodies.c.payload)
-        .join(bodies, bodies.c.seq == messages.c.seq)
+        .outerjoin(bodies, bodies.c.seq == messages.c.seq)
         .where(messages.c.id == message_id)
     )
     row = connection.execute(query).first()
     if row is None:
         return None
     _check_settled(row.state)
+    if row.payload is None:
+        raise InvalidPayload.of(FieldError("id", NOTHING_LEFT))
     return message_of(row, row.request), payload_of(row)
 
 
@@ -46,10 +49,14 @@ def payload_of(row: Any) -> dict[str, Any]:
 
 
 def send_again(connection: Connection, message: Message, now: datetime, *, force: bool) -> State:
-    """Put a message back in its place. Where a later one of its line was delivered it is superseded instead."""
+    """Put a message back in its place. Where a later one of its line was delivered it is superseded instead.
+
+    Errors: InvalidPayload when it was forgotten meanwhile.
+    """
     lock_keys(connection, [message.line])
     locked = sa.select(messages.c.state).where(messages.c.seq == message.seq).with_for_update()
     state = State(connection.execute(locked).scalar_one())
+    _check_has_body(connection, message)
     if state not in SETTLED:
         return state  # somebody else was faster
     goes = send_each_again(connection, [message], now, force=force)
@@ -115,6 +122,7 @@ def rewrite(connection: Connection, message: Message, new: NewMessage, now: date
     lock_keys(connection, [message.line, line])
     locked = sa.select(messages.c.state).where(messages.c.seq == message.seq).with_for_update()
     _check_settled(connection.execute(locked).scalar_one())
+    _check_has_body(connection, message)
     values = {
         "action": new.action,
         "line": line,
@@ -200,6 +208,12 @@ def _same_thing(one: Any, other: Any) -> sa.ColumnElement[bool]:
     # By the line: SQLite would read all that an event ever was, by the index on them.
     same: sa.ColumnElement[bool] = sa.func.coalesce(one.event_id, "") == sa.func.coalesce(other.event_id, "")
     return same
+
+
+def _check_has_body(connection: Connection, message: Message) -> None:
+    """Whoever erases one holds its line's key, as whoever asks this does."""
+    if connection.scalar(sa.select(bodies.c.seq).where(bodies.c.seq == message.seq)) is None:
+        raise InvalidPayload.of(FieldError("id", NOTHING_LEFT))
 
 
 def _check_settled(state: str) -> None:
