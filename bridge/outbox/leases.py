@@ -58,6 +58,12 @@ def lease(connection: Connection, job: Job, runner_id: str, now: datetime) -> Jo
     return replace(job_of(row), state=JobState.RUNNING, runner_id=runner_id, worked_at=now)
 
 
+def let_go(connection: Connection, job: Job) -> None:
+    """Whoever comes next may go on at once."""
+    its = (jobs.c.id == job.id, jobs.c.runner_id == job.runner_id, jobs.c.state.in_(OPEN))
+    connection.execute(sa.update(jobs).where(*its).values(runner_id=None))
+
+
 def hold(connection: Connection, job: Job) -> bool:
     """Whether the job is still ours and where we left it; it is then, until the transaction ends."""
     row = connection.execute(

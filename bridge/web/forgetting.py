@@ -96,6 +96,9 @@ def forgotten(parts: Parts, wish: Wish, *, by: str, request_id: str) -> dict[str
             if forget.is_held_up(connection, job):
                 break
         job, _ = forget.step(job)
+    if job is not None and job.state in OPEN:
+        with parts.database.write() as connection:
+            leases.let_go(connection, job)
     with parts.database.browse() as connection:
         shown = jobs.one(connection, job_id)
     assert shown is not None

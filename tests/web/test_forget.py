@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import structlog
-from servers import SandboxUnderTest, running_sandbox
+from servers import SandboxUnderTest
 from web.running import Answer, Bridge, Starter, literal, sale
 
+from bridge import forget as forget_module
 from bridge import job_runner
 from bridge.database import clock, metadata
 from bridge.destinations import configured
-from bridge.forget import Forget, Person
+from bridge.forget import Forget
 from bridge.job_runner import JobRunner
 from bridge.ledger import coming
-from bridge.ledger.coming_tables import coming as coming_table
+from bridge.ledger.tables import calendar_events
+from bridge.outbox import jobs as jobs_module
+from bridge.outbox import leases
 from bridge.outbox.tables import jobs, messages, waiting
 from bridge.sandbox.rokt_api import HOST
+from bridge.web import forgetting
 
 PATH = "/v1/forget"
 SECRET = "a-secret-of-rokts-webhook"
@@ -221,3 +223,308 @@ def test_what_is_left_of_others_is_delivered_and_nothing_of_who_was_forgotten(wa
     assert ADA.in_(json.dumps(walked.sent())) == []
     assert len(BOB.in_(json.dumps(walked.sent()))) == 6
     assert holding(dump(walked), ADA) == {}
+
+
+def test_an_answer_that_comes_back_afterwards_brings_nothing_back(
+    start_on_both: Starter, rokt: SandboxUnderTest
+) -> None:
+    bridge = start_on_both(sandbox=rokt, **everything(rokt))
+    fill_both(bridge)
+    for path in ("/v1", "/users", "/v3"):
+        rokt.fault(path=path, delay=2)
+
+    with bridge.working():
+        bridge.wait_until(lambda: {"rokt_calendar", "braze", "rokt_audiences"} <= under_way(bridge))
+        answer = forget(bridge, user_id=ADA.user_id, email=ADA.email)
+        rokt.clear_faults()
+        bridge.wait_until(lambda: bridge.is_empty() and not dump(bridge)["calls"])
+
+    assert answer.body["forgotten"]["under_way"] >= 2
+    assert ADA.in_(json.dumps(bridge.sent())) != []
+    assert holding(dump(bridge), ADA) == {}
+    assert set(states(bridge).values()) <= {"delivered", "skipped", "dead", "superseded"}
+
+
+def under_way(bridge: Bridge) -> set[str]:
+    """To where calls are made."""
+    with bridge.database.read() as connection:
+        return set(connection.scalars(sa.select(waiting.c.destination).where(waiting.c.call_id.is_not(None))))
+
+
+def told_of(counts: dict[str, Any], *names: str) -> list[int]:
+    return [counts.get(name, 0) for name in names]
+
+
+def standing(bridge: Bridge) -> set[str]:
+    """The events that stand in calendars at Rokt."""
+    assert bridge.sandbox is not None
+    return {one["event_id"] for one in bridge.sandbox.calendar() if one["holders"]}
+
+
+def job_of(bridge: Bridge, answer: Answer) -> dict[str, Any]:
+    found: dict[str, Any] = bridge.call("GET", f"/v1/jobs/{answer.body['job']}").body
+    return found
+
+
+class TestWithRecall:
+    """The events to come leave Rokt's calendars first, each behind whatever else there is of it."""
+
+    @pytest.fixture
+    def walked(self, start_on_both: Starter, rokt: SandboxUnderTest) -> Bridge:
+        bridge = start_on_both(sandbox=rokt)
+        for user in ("u1", "u2"):
+            for number in range(3):
+                bridge.accept(literal(user_id=user, event__event_id=f"e{number}"))
+        bridge.deliver()
+        return bridge
+
+    def test_what_is_to_come_is_deleted_there_and_then_all_is_erased(self, walked: Bridge) -> None:
+        answer = forget(walked, status=202, user_id="u1", recall=True)
+        assert answer.headers["Location"] == f"/v1/jobs/{answer.body['job']}"
+        assert job_of(walked, answer)["state"] == "running"
+        walked.deliver()
+
+        work(walked)
+
+        job = job_of(walked, answer)
+        assert (job["state"], job["recall"], job["done"]) == ("done", True, 6)
+        assert told_of(job["forgotten"], "recalled", "not_recalled", "messages", "events") == [3, 0, 6, 0]
+        assert standing(walked) == {"e0_u2", "e1_u2", "e2_u2"}
+        assert walked.call("GET", "/v1/messages", user_id="u1").body["messages"] == []
+
+    def test_what_waits_never_leaves_and_what_is_past_stays_at_rokt(self, walked: Bridge) -> None:
+        with walked.database.write() as connection:
+            row = connection.execute(
+                sa.select(calendar_events).where(calendar_events.c.rokt_event_id == "e2_u1")
+            ).one()
+            over = row.content | {"start": "2020-01-01T09:00:00Z", "end": "2020-01-01T10:00:00Z"}
+            connection.execute(
+                sa.update(calendar_events)
+                .where(calendar_events.c.rokt_event_id == "e2_u1")
+                .values(content=over)
+            )
+        walked.accept(literal(user_id="u1", event__event_id="e9"))
+
+        answer = forget(walked, status=202, user_id="u1", recall=True)
+        walked.deliver()
+        work(walked)
+
+        assert told_of(job_of(walked, answer)["forgotten"], "recalled", "ended") == [2, 1]
+        assert standing(walked) == {"e2_u1", "e0_u2", "e1_u2", "e2_u2"}
+
+    def test_a_delete_that_fails_stops_it_with_a_word_and_force_goes_on(self, walked: Bridge) -> None:
+        assert walked.sandbox is not None
+        walked.sandbox.fault(path="/v1/subscriptionevent/brazetest/e1_u1", status=400)
+
+        answer = forget(walked, status=202, user_id="u1", recall=True)
+        walked.deliver()
+        work(walked)
+
+        job = job_of(walked, answer)
+        dead = walked.call("GET", "/v1/messages", user_id="u1", state="dead").body["messages"]
+        assert (job["state"], len(dead)) == ("failed", 1)
+        assert job["reason"].startswith(
+            "1 of 3 deletes at Rokt did not come through, so nothing was erased here"
+        )
+        assert dead[0]["id"] in job["reason"]
+        assert "u1" not in json.dumps(job)
+        assert len(walked.call("GET", "/v1/messages", user_id="u1").body["messages"]) == 6
+
+        again = forget(walked, status=202, user_id="u1", recall=True, force=True)
+        walked.deliver()
+        work(walked)
+
+        assert told_of(job_of(walked, again)["forgotten"], "recalled", "not_recalled") == [0, 1]
+        assert walked.call("GET", "/v1/messages", user_id="u1").body["messages"] == []
+
+    def test_a_person_without_events_is_erased_at_once(self, walked: Bridge) -> None:
+        assert forget(walked, email="nobody@example.com", recall=True).body["known"] is False
+
+    def test_it_says_that_rokt_calendar_is_off(self, start_on_both: Starter) -> None:
+        bridge = start_on_both(ROKT_CALENDAR_CLIENT_ID="", ROKT_CALENDAR_CLIENT_SECRET="")
+
+        answer = forget(bridge, status=501, user_id="u1", recall=True)
+
+        assert answer.says("ROKT_CALENDAR_CLIENT_ID")
+
+
+class TestAsked:
+    def test_a_look_tells_what_would_go_and_takes_nothing(self, walked: Bridge) -> None:
+        fill_both(walked)
+        walked.deliver()
+        before = dump(walked)
+
+        found = forget(walked, user_id=ADA.user_id, email=ADA.email, dry_run=True).body
+
+        assert dump(walked) == before
+        assert (found["dry_run"], found["known"]) == (True, True)
+        done = forget(walked, user_id=ADA.user_id, email=ADA.email).body["forgotten"]
+        assert told_of(found["found"], "users", "addresses", "subscriptions", "events", "events_to_come") == [
+            1,
+            1,
+            2,
+            3,
+            3,
+        ]
+        assert found["found"]["messages"] == done["messages"] + done["list_changes"]
+        assert found["found"]["events"] == done["events"]
+
+    @pytest.mark.parametrize("by", ["subscription_id", "email", "user_id"])
+    def test_any_one_of_a_persons_ids_leads_to_the_others(self, walked: Bridge, by: str) -> None:
+        fill_both(walked)
+        walked.deliver()
+
+        forget(
+            walked, **{by: {"subscription_id": ADA.ids[1], "email": ADA.email, "user_id": ADA.user_id}[by]}
+        )
+
+        assert holding(dump(walked), ADA) == {}
+
+    def test_whoever_is_not_known_is_told_so(self, walked: Bridge) -> None:
+        fill(walked, BOB)
+        before = {name: rows for name, rows in dump(walked).items() if name != "jobs"}
+
+        answer = forget(walked, user_id="nobody")
+
+        assert (answer.body["known"], set(answer.body["forgotten"].values())) == (False, {0})
+        assert {name: rows for name, rows in dump(walked).items() if name != "jobs"} == before
+
+    def test_an_address_that_a_ledger_links_takes_nothing_of_another_user(self, walked: Bridge) -> None:
+        family = {"subscription_id": ADA.ids[0], "subscriber_email": "family@example.com"}
+        walked.accept({"action": "subscribe", "external_id": "u1", "subscription": family}, "/v1/subscribers")
+        conversion = {"email": "family@example.com", "amount": 5}
+        own = walked.accept(conversion | {"user_id": "u1"}, "/v1/conversions").id
+        anothers = walked.accept(conversion | {"user_id": "u2"}, "/v1/conversions").id
+        anybodys = walked.accept(conversion | {"amount": 6}, "/v1/conversions").id
+
+        forget(walked, user_id="u1")
+
+        left = {one: walked.message(one)["payload"] is not None for one in (own, anothers, anybodys)}
+        assert left == {own: False, anothers: True, anybodys: False}
+
+    @pytest.mark.parametrize(
+        ("body", "field", "word"),
+        [
+            ({}, "user_id", "is needed"),
+            ({"user_id": " "}, "user_id", "is blank"),
+            ({"user_id": None}, "user_id", "is blank"),
+            ({"email": "ada"}, "email", "is no e-mail address"),
+            ({"email": ADA.hash}, "email", "give the address itself"),
+            ({"user": "u1"}, "user", "did you mean user_id?"),
+            ({"user_id": ["u1"]}, "user_id", "must be text"),
+            ({"user_id": "u1", "recall": "perhaps"}, "recall", "yes"),
+            ({"user_id": "u1", "force": True}, "force", "with recall"),
+        ],
+    )
+    def test_a_slip_is_named_with_its_field(self, bridge: Bridge, body: Any, field: str, word: str) -> None:
+        answer = bridge.refuse(body, PATH, key="operate")
+
+        assert (answer.fields, answer.says(word)) == ([field], True), answer.body
+
+    def test_only_who_operates_may(self, bridge: Bridge) -> None:
+        assert [bridge.post({"user_id": "u1"}, PATH, key=key).status for key in ("send", "read", None)] == [
+            403,
+            403,
+            401,
+        ]
+
+    def test_it_is_told_in_one_line_without_the_person(
+        self, bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bridge.accept(literal(user_id="u-secret"))
+        logger = structlog.testing.CapturingLogger()
+        for module in (forget_module, forgetting):
+            monkeypatch.setattr(module, "log", logger)
+
+        forget(bridge, user_id="u-secret")
+
+        [line] = [call.kwargs for call in logger.calls if call.args == ("person.forgotten",)]
+        assert (line["messages"], line["key"]) == (1, "operate")
+        assert "secret" not in repr(logger.calls)
+
+    def test_what_was_forgotten_cannot_be_sent_again(self, bridge: Bridge) -> None:
+        its_id = bridge.accept(literal(user_id="u1")).id
+        forget(bridge, user_id="u1")
+
+        answer = bridge.refuse(None, f"/v1/messages/{its_id}/replay")
+        job = bridge.accept({"state": "dead"}, "/v1/messages/replay").body["job"]
+        work(bridge)
+
+        assert answer.says("this message was forgotten")
+        message = bridge.message(its_id)
+        assert (message["state"], message["reason"], message["user_id"], message["payload"]) == (
+            "dead",
+            "forgotten",
+            None,
+            None,
+        )
+        assert bridge.call("GET", f"/v1/jobs/{job}").body["done"] == 0
+
+    def test_what_comes_of_the_same_person_later_is_new(self, bridge: Bridge) -> None:
+        bridge.accept(literal(user_id="u1"))
+        forget(bridge, user_id="u1")
+
+        bridge.accept(literal(user_id="u1"))
+
+        assert len(bridge.call("GET", "/v1/messages", user_id="u1").body["messages"]) == 1
+
+
+class TestManyMessages:
+    """More than one transaction takes go in pieces, and a worker does what the request had no time for."""
+
+    @pytest.fixture
+    def stocked(self, start_on_both: Starter, monkeypatch: pytest.MonkeyPatch) -> Bridge:
+        monkeypatch.setattr(forget_module, "MOST", 3)
+        bridge = start_on_both()
+        for number in range(10):
+            bridge.accept(literal(user_id="u1", event__event_id=f"e{number}"))
+        bridge.accept(literal(user_id="u2"))
+        return bridge
+
+    def test_all_of_them_go(self, stocked: Bridge) -> None:
+        answer = forget(stocked, user_id="u1")
+
+        assert told_of(answer.body["forgotten"], "messages", "ended") == [10, 10]
+        assert [
+            one["user_id"] for one in stocked.call("GET", "/v1/messages", state="accepted").body["messages"]
+        ] == ["u2"]
+
+    def test_who_dies_in_the_middle_leaves_the_rest_to_a_worker(
+        self, stocked: Bridge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bridge.web.forgetting.WITHIN", 0.0)
+        answer = forget(stocked, status=202, user_id="u1")
+        first = stocked.parts.database
+        with first.write() as connection:
+            job = leases.lease(
+                connection, jobs_module.read(connection, answer.body["job"]), "a", now_later(connection)
+            )
+        assert job is not None
+        left, _ = Forget(first, timedelta(days=30)).step(job)
+        assert left is not None
+        assert (left.state, left.done) == ("running", 3)
+
+        with first.write() as connection:
+            connection.execute(sa.update(jobs).values(worked_at=clock(connection) - 2 * leases.LEASE))
+        work(stocked)
+
+        shown = job_of(stocked, answer)
+        assert (shown["state"], shown["done"]) == ("done", 10)
+        assert "u1" not in json.dumps(dump(stocked)["jobs"])
+
+    def test_a_job_that_is_stopped_names_nobody_any_more(
+        self, stocked: Bridge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bridge.web.forgetting.WITHIN", 0.0)
+        answer = forget(stocked, status=202, user_id="u1")
+        assert "u1" in json.dumps(dump(stocked)["jobs"])
+
+        stocked.call("DELETE", f"/v1/jobs/{answer.body['job']}")
+
+        assert job_of(stocked, answer)["state"] == "cancelled"
+        assert "u1" not in json.dumps(dump(stocked)["jobs"])
+
+
+def now_later(connection: sa.Connection) -> datetime:
+    """When whoever had it is not waited for any more."""
+    return clock(connection) + 2 * leases.LEASE
