@@ -300,8 +300,8 @@ def _failed(connection: Connection, job: Job, failed: Sequence[str], now: dateti
 
 
 def _tell(job: Job) -> None:
-    what = "person.forgotten" if job.state == JobState.DONE else "person.not_forgotten"
-    log.info(what, job=job.id, key=job.by, request_id=job.request_id, **job.forgets["forgotten"])
+    told = {"job": job.id, "request_id": job.request_id, "key": job.by} | job.forgets["forgotten"]
+    log.info("person.forgotten" if job.state == JobState.DONE else "person.not_forgotten", **told)
 
 
 def _add(counts: dict[str, int], more: Mapping[str, int]) -> None:

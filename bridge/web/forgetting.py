@@ -90,7 +90,7 @@ def forgotten(parts: Parts, wish: Wish, *, by: str, request_id: str) -> dict[str
             connection, wish.person, recall=wish.recall, force=wish.force, by=by, request_id=request_id
         )
         job = leases.lease(connection, jobs.read(connection, job_id), runner_id, clock(connection))
-    log.info("job.created", job=job_id, kind="forget", key=by, request_id=request_id)
+    log.info("job.created", job=job_id, kind="forget")
     while job is not None and job.state in OPEN and time.monotonic() < until:
         with parts.database.read() as connection:
             if forget.is_held_up(connection, job):
