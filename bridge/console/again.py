@@ -86,8 +86,10 @@ def register(console: Blueprint, parts: Parts) -> None:
         return redirect(url_for("console.job", job_id=job_id), 303)
 
 
-def only(message: Mapping[str, Any]) -> dict[str, str]:
-    """A filter that finds just this message, with its twins in other accounts."""
+def cancels(message: Mapping[str, Any]) -> dict[str, str]:
+    """A filter that finds just this message, with its twins in other accounts, to cancel it; none if it has ended."""
+    if State(message["state"]) not in POSSIBLE[Kind.CANCEL]:
+        return {}
     received = stories.when(message["received_at"])
     assert received is not None
     given = {
@@ -96,6 +98,7 @@ def only(message: Mapping[str, Any]) -> dict[str, str]:
         "destination": message["destination"],
         "since": received.isoformat(),
         "until": (received + timedelta(milliseconds=1)).isoformat(),
+        "state": message["state"] if message["state"] == State.UNCERTAIN else None,
     }
     return {name: value for name, value in given.items() if value}
 

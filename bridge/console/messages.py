@@ -75,7 +75,7 @@ def register(console: Blueprint, parts: Parts) -> None:
             event=event_of(message),
             leaves=leaves(message),
             is_settled=reading.is_settled(State(message["state"])),
-            cancels=again.only(message),
+            cancels=again.cancels(message),
         )
 
     again.register(console, parts)

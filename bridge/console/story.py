@@ -134,7 +134,7 @@ def what_next(
             return Next(
                 f"Unclear: {upstream(destination)} did not answer",
                 f"{name} may have taken it, or not, and to send it twice would count it twice. Look there; then send "
-                "it again, or leave it.",
+                "it again, or cancel it. Whatever else is for the same person waits until you do.",
                 "bad",
             )
         case State.DELIVERED:

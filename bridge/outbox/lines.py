@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.message import Json, Message, State
-from bridge.outbox.tables import bodies, messages, waiting
+from bridge.outbox.tables import HELD, bodies, messages, waiting
 from bridge.rows import among, each, insert, update
 
 OVERTAKEN = "a later message of the same event was delivered; replay with force to send this all the same"
@@ -49,7 +49,7 @@ def enter(
         .order_by(waiting.c.seq)
         .with_for_update()
     ).all()
-    set_back = {head.line for head in heads if head.call_id is None and firsts[head.line] < head.seq}
+    set_back = {head.line for head in heads if head.call_id in (None, HELD) and firsts[head.line] < head.seq}
     if set_back:
         its_heads = sa.update(waiting).where(waiting.c.line.in_(set_back), waiting.c.is_head)
         connection.execute(its_heads.values(is_head=False))
@@ -75,6 +75,12 @@ def enter(
     )
 
 
+def let_go(connection: Connection, seqs: Sequence[int]) -> None:
+    """A person has decided about these, of which some may be held; their lines' keys must be."""
+    held = sa.delete(waiting).where(waiting.c.seq.in_(seqs), waiting.c.call_id == HELD)
+    promote(connection, set(connection.scalars(held.returning(waiting.c.line))))
+
+
 def rise(connection: Connection, lines: Collection[int]) -> None:
     """What jobs sent again in these lines, whose keys must be held, goes as what is live, which waits for it."""
     if lines:
@@ -92,12 +98,19 @@ def fall_behind(connection: Connection, ids: Sequence[str], priority: int) -> No
 
 
 def give_up(
-    connection: Connection, overdue: Sequence[int], reason: str, now: datetime, *conditions: Any
+    connection: Connection,
+    overdue: Sequence[int],
+    reason: str,
+    now: datetime,
+    *conditions: Any,
+    is_uncertain: bool = False,
 ) -> list[Message]:
-    """End what waits and is not under way as dead; the lines' keys must be held. Returns what ended."""
-    still = sa.select(waiting.c.seq).where(
-        waiting.c.seq.in_(overdue), waiting.c.call_id.is_(None), *conditions
-    )
+    """End what waits and is not under way, or what waits for a person, as dead; the lines' keys must be held.
+
+    Returns what ended.
+    """
+    its_kind = waiting.c.call_id == HELD if is_uncertain else waiting.c.call_id.is_(None)
+    still = sa.select(waiting.c.seq).where(waiting.c.seq.in_(overdue), its_kind, *conditions)
     gone = read(connection, list(connection.scalars(still.with_for_update(skip_locked=True))))
     connection.execute(
         sa.update(messages)

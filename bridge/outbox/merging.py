@@ -45,28 +45,34 @@ def _rest(connection: Connection, lines: Sequence[int], most: int) -> list[int]:
         rows = connection.execute(_REST_OF_EACH, {"lines": lines, "most": most}).all() if lines else []
     else:
         rows = [row for line in lines for row in connection.execute(_REST, {"line": line, "most": most})]
-    return [row.seq for row in rows]
+    # Of a line whose head is free nothing is in flight: what has a call's id is held, and with it what is behind.
+    held: dict[int, int] = {}
+    for row in rows:
+        if row.call_id is not None:
+            held.setdefault(row.line, row.seq)
+    return [row.seq for row in rows if row.seq < held.get(row.line, row.seq + 1)]
 
 
-def _rest_of(line: sa.ColumnElement[Any]) -> sa.Select[tuple[int]]:
+def _rest_of(line: sa.ColumnElement[Any]) -> sa.Select[Any]:
     """By the index on lines, in its order: while statistics say that nothing waits, to read all seems as good."""
     return (
-        sa.select(waiting.c.seq)
-        .where(waiting.c.line == line, sa.not_(waiting.c.is_head), waiting.c.call_id.is_(None))
+        sa.select(waiting.c.seq, waiting.c.line, waiting.c.call_id)
+        .where(waiting.c.line == line, sa.not_(waiting.c.is_head))
         .order_by(waiting.c.line, waiting.c.seq)
     )
 
 
-def _longer_lines() -> sa.Select[tuple[int]]:
+def _longer_lines() -> sa.Select[Any]:
     line = each("lines")
-    first = _rest_of(line).limit(1).correlate(line.table).scalar_subquery()
+    rest = _rest_of(line).with_only_columns(waiting.c.seq)
+    first = rest.limit(1).correlate(line.table).scalar_subquery()
     return sa.select(line).where(first.is_not(None))
 
 
-def _rest_of_each_line() -> sa.Select[tuple[int]]:
+def _rest_of_each_line() -> sa.Select[Any]:
     line = each("lines")
     rest = _rest_of(line).limit(sa.bindparam("most")).correlate(line.table).lateral("rest")
-    return sa.select(rest.c.seq).select_from(line.table.join(rest, sa.true()))
+    return sa.select(rest.c.seq, rest.c.line, rest.c.call_id).select_from(line.table.join(rest, sa.true()))
 
 
 _LONGER = _longer_lines()

@@ -122,7 +122,8 @@ def _cancel(
     connection: Connection, job: Job, piece: Piece, _made: Made, now: datetime
 ) -> tuple[Work, list[Message]]:
     lock_keys(connection, (message.line for message in piece.messages))
-    gone = give_up(connection, [message.seq for message in piece.messages], cancelled_by(job), now)
+    seqs, is_uncertain = [message.seq for message in piece.messages], job.wanted.state == State.UNCERTAIN
+    gone = give_up(connection, seqs, cancelled_by(job), now, is_uncertain=is_uncertain)
     left = len(piece.messages) - len(gone)
     return Work(len(gone), (UNDER_WAY,) * left), gone
 

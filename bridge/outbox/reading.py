@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.message import SETTLED, Json, State
 from bridge.outbox.causes import pattern_of
-from bridge.outbox.tables import attempts, bodies, messages, waiting
+from bridge.outbox.tables import HELD, attempts, bodies, messages, waiting
 
 MOST_LISTED = 200
 
@@ -103,7 +103,9 @@ def arrival(connection: Connection, message_id: str) -> Arrival | None:
     columns = messages.c["inbound_key", "route", "first_failed_at"]
     query = sa.select(*columns, waiting.c.call_id).outerjoin(waiting, waiting.c.seq == messages.c.seq)
     row = connection.execute(query.where(messages.c.id == message_id)).first()
-    return Arrival(row.inbound_key, row.route, row.first_failed_at, row.call_id is not None) if row else None
+    if row is None:
+        return None
+    return Arrival(row.inbound_key, row.route, row.first_failed_at, row.call_id not in (None, HELD))
 
 
 def states(connection: Connection, ids: Sequence[str]) -> dict[str, State]:

@@ -12,7 +12,17 @@ from sqlalchemy.engine import Connection
 from bridge.errors import FieldError, InvalidPayload
 from bridge.message import SETTLED, Message, NewMessage, State
 from bridge.outbox.enqueue import Request, line_of, store
-from bridge.outbox.lines import FORCED, IN_PLACE, LIVE, OVERTAKEN, STANDS, enter, fall_behind, message_of
+from bridge.outbox.lines import (
+    FORCED,
+    IN_PLACE,
+    LIVE,
+    OVERTAKEN,
+    STANDS,
+    enter,
+    fall_behind,
+    let_go,
+    message_of,
+)
 from bridge.outbox.tables import bodies, key_of, lock_keys, messages
 
 _END = 2**62  # behind the last `seq` there will ever be
@@ -67,6 +77,7 @@ def send_each_again(
     connection: Connection, stored: Sequence[Message], now: datetime, *, force: bool, priority: int = LIVE
 ) -> list[Message]:
     """The same for settled messages whose rows and keys are held. Returns those that go."""
+    let_go(connection, [message.seq for message in stored])
     overtaken = set() if force else _overtaken(connection, stored)
     if overtaken:
         values = {"state": State.SUPERSEDED, "reason": OVERTAKEN, "settled_at": now}
@@ -123,6 +134,7 @@ def rewrite(connection: Connection, message: Message, new: NewMessage, now: date
     locked = sa.select(messages.c.state).where(messages.c.seq == message.seq).with_for_update()
     _check_settled(connection.execute(locked).scalar_one())
     _check_has_body(connection, message)
+    let_go(connection, [message.seq])
     values = {
         "action": new.action,
         "line": line,

@@ -8,23 +8,23 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bridge.message import State
-from bridge.outbox.lines import IN_PLACE
+from bridge.outbox.lines import IN_PLACE, let_go
 from bridge.outbox.replay import outdate
-from bridge.outbox.tables import jobs, latest, messages, repeats
+from bridge.outbox.tables import jobs, latest, lock_keys, messages, repeats
 
 MOST_ROWS = 500  # of one piece: tens of milliseconds, for which all who write to SQLite wait
+MOST_HELD = 64  # whose lines' keys one transaction holds
 LONGER = 3  # what a person may still want to replay is kept three times as long
-_KEPT_LONGER = (State.DEAD, State.UNCERTAIN)
 _KEPT = (State.DELIVERED, State.SKIPPED, State.SUPERSEDED)
 
 
 def forget_old(connection: Connection, now: datetime, retention: timedelta) -> int:
     """Delete at most five hundred rows. Returns how many went."""
-    gone = 0
+    # It takes keys, and whoever takes keys and rows takes the keys first.
+    gone = _forget_held(connection, now - LONGER * retention)
     for state in _KEPT:
         gone += _forget_messages(connection, state, now - retention, MOST_ROWS - gone)
-    for state in _KEPT_LONGER:
-        gone += _forget_messages(connection, state, now - LONGER * retention, MOST_ROWS - gone)
+    gone += _forget_messages(connection, State.DEAD, now - LONGER * retention, MOST_ROWS - gone)
     gone += forget(connection, repeats, repeats.c.expires_at, now, MOST_ROWS - gone)
     gone += forget(connection, jobs, jobs.c.finished_at, now - LONGER * retention, MOST_ROWS - gone)
     return gone + forget(connection, latest, latest.c.keep_until, now, MOST_ROWS - gone)
@@ -47,6 +47,20 @@ def _forget_messages(connection: Connection, state: State, before: datetime, mos
     if state in IN_PLACE:
         outdate(connection, old)
     return _delete(connection, messages, old)  # their bodies and attempts go with them
+
+
+def _forget_held(connection: Connection, before: datetime) -> int:
+    """What waited for a person all this time; its line goes on."""
+    its_time = (messages.c.state == State.UNCERTAIN, messages.c.settled_at < before)
+    query = sa.select(messages.c.seq, messages.c.line).where(*its_time).order_by(messages.c.settled_at)
+    found = connection.execute(query.limit(MOST_HELD)).all()
+    if not found:
+        return 0
+    lock_keys(connection, (row.line for row in found))
+    is_one = messages.c.seq.in_([row.seq for row in found])
+    old = list(connection.scalars(sa.select(messages.c.seq).where(is_one, *its_time).with_for_update()))
+    let_go(connection, old)
+    return _delete(connection, messages, old)
 
 
 def _oldest(

@@ -26,7 +26,7 @@ from bridge.message import (
 )
 from bridge.outbox.claim import Call
 from bridge.outbox.lines import FORCED, IN_PLACE, OVERTAKEN, leave, promote, read
-from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting
+from bridge.outbox.tables import HELD, attempts, calls, lock_keys, messages, waiting
 from bridge.rows import Delete, Insert, Update, among, write
 
 ANSWER_KEPT = 2000  # characters of the upstream's answer that stay with an attempt
@@ -64,6 +64,7 @@ def settle(
 ) -> Settled:
     """Write what came of calls, only for those that are still ours, and let the next of each line go.
 
+    What is uncertain for good keeps its place, and its line waits until a person has decided.
     `shut_for`: seconds for which a message was ever kept back; they do not count as time in which it was tried.
     """
     lock_keys(connection, (r.call.message.line for r in results))
@@ -73,15 +74,21 @@ def settle(
     endings = [(r, ending_of(r, now, retry_for, shut.get(r.call.message.seq, 0.0))) for r in kept]
     final = [(r, state) for r, (state, due_at, _reason) in endings if due_at is None]
     due = {r.call.message.seq: at for r, (_, at, _) in endings if at is not None}
+    gone = [r for r, state in final if state != State.UNCERTAIN]
+    stays: list[dict[str, object]] = [
+        {"seq": r.call.message.seq, "call_id": None if at else HELD, "due_at": at or now}
+        for r, (state, at, _) in endings
+        if at is not None or state == State.UNCERTAIN
+    ]
     write(
         connection,
         Insert(attempts, _attempts(kept, now)),
         Update(messages, _endings(endings, now, shut)),
-        Update(waiting, [{"seq": seq, "call_id": None, "due_at": at} for seq, at in due.items()]),
-        Delete(waiting, [{"seq": r.call.message.seq} for r, _ in final]),
+        Update(waiting, stays),
+        Delete(waiting, [{"seq": r.call.message.seq} for r in gone]),
         Delete(calls, [{"id": one} for one in _whole(results)]),
     )
-    promoted = promote(connection, {r.call.message.line for r, _ in final})
+    promoted = promote(connection, {r.call.message.line for r in gone})
     _supersede(connection, promoted, _in_place(final), now)
     return Settled(tuple(final), late, due)
 

@@ -87,7 +87,9 @@ bodies = Table(
     Column("payload", JsonText, nullable=False),  # what the caller sent, to be parsed and rendered again
 )
 
-# One narrow row for each message that is not settled. At most one of a line is its head.
+# In the place of a call's id, of what ended so that a person must decide: it keeps its place, and its line waits.
+HELD = "held"
+# One narrow row for each message that is not settled, or held. At most one of a line is its head.
 waiting = Table(
     "waiting",
     metadata,

@@ -12,7 +12,7 @@ from bridge.message import ONCE_MORE, UNSURE, Message, State
 from bridge.metrics.samples import Samples, from_json
 from bridge.outbox import counters
 from bridge.outbox.lines import enter, give_up, read
-from bridge.outbox.tables import attempts, calls, lock_keys, messages, waiting, workers
+from bridge.outbox.tables import HELD, attempts, calls, lock_keys, messages, waiting, workers
 from bridge.rows import insert, update
 
 STALE_AFTER = timedelta(seconds=20)  # four missed heartbeats
@@ -91,7 +91,7 @@ def send_last_again(connection: Connection, lines: Iterable[int], now: datetime)
 def _spoil(connection: Connection, line: int, now: datetime) -> list[int]:
     """Take over what a line has in flight: the late call may have arrived after it."""
     in_flight = sa.select(waiting.c.seq, waiting.c.call_id).where(
-        waiting.c.line == line, waiting.c.call_id.is_not(None)
+        waiting.c.line == line, waiting.c.call_id.is_not(None), waiting.c.call_id != HELD
     )
     found = connection.execute(in_flight.order_by(waiting.c.seq).with_for_update()).all()
     seqs = [row.seq for row in found]

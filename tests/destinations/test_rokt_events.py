@@ -26,7 +26,7 @@ from bridge.destinations.rokt_events import RoktEvents
 from bridge.errors import CredentialRefused, NotBegun, UpstreamTrouble
 from bridge.message import UNSURE, Delivered, Message, NewMessage, State, Uncertain, Undecided
 from bridge.outbox import claim, settle, states
-from bridge.outbox.tables import bodies, messages
+from bridge.outbox.tables import HELD, bodies, messages, waiting
 from bridge.rate import Rate
 from bridge.routes.conversions import message_of
 from bridge.settings import BatchSettings, RoktEventsSettings, Secret
@@ -299,11 +299,15 @@ def drained(
 
 
 def _ended(database: Database) -> dict[str, str] | None:
+    """None while something may leave."""
     query = sa.select(messages.c.state, bodies.c.request).join(bodies, bodies.c.seq == messages.c.seq)
+    leaves = sa.select(waiting.c.seq).where(
+        waiting.c.is_head, sa.func.coalesce(waiting.c.call_id, "") != HELD
+    )
     with database.read() as connection:
+        if connection.execute(leaves).first():
+            return None
         rows = connection.execute(query).all()
-    if any(row.state in (State.ACCEPTED, State.RETRYING) for row in rows):
-        return None
     return {_amount(row.request["events"][0]): row.state for row in rows}
 
 
@@ -337,7 +341,9 @@ class TestTheWorker:
 
         arrived = _amounts(calls)
         assert len(arrived) == len(set(arrived))
-        assert set(ended.values()) == {"delivered", "uncertain"}
+        assert set(ended.values()) - {"accepted"} == {"delivered", "uncertain"}
+        behind = {str(int(amount) - 1) for amount, state in ended.items() if state == "accepted"}
+        assert {ended[amount] for amount in behind} <= {"uncertain"}
         delivered = {amount for amount, state in ended.items() if state == "delivered"}
         assert delivered <= set(arrived)
 
@@ -393,7 +399,7 @@ class TestTheWorker:
         assert ended == {"1": "delivered", "2": "delivered"}
         assert sorted(_amounts(calls)) == ["1", "2"]
 
-    def test_an_uncertain_one_holds_up_nobody_and_is_not_overtaken(
+    def test_what_a_user_did_after_an_uncertain_one_waits_for_that_and_nobody_elses_does(
         self, database: Database, sandbox: SandboxUnderTest
     ) -> None:
         outbox = Outbox(database)
@@ -402,9 +408,14 @@ class TestTheWorker:
             now = clock(connection)
         first, second = (bought(0, ref=None, attributes={"amount": n}) for n in (1, 2))
 
-        drained(database, sandbox, [first])
-        _, ended = drained(database, sandbox, [second])
+        another = bought(1, ref=None, attributes={"amount": 3})
 
-        assert ended == {"1": "uncertain", "2": "delivered"}
+        drained(database, sandbox, [first])
+        _, ended = drained(database, sandbox, [second, another])
+
+        assert ended == {"1": "uncertain", "2": "accepted", "3": "delivered"}
         [unsure] = [row.id for row in outbox.rows(sa.select(messages)) if row.state == "uncertain"]
         assert outbox.replay(unsure, now=now) == State.ACCEPTED
+        calls, ended = drained(database, sandbox, [])
+        assert set(ended.values()) == {"delivered"}
+        assert _amounts(calls) == ["3", "1", "2"]

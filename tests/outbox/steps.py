@@ -17,7 +17,7 @@ from bridge.outbox import claim, replay, settle, upkeep
 from bridge.outbox.claim import Call
 from bridge.outbox.enqueue import Accepted, Request
 from bridge.outbox.settle import Result, Settled
-from bridge.outbox.tables import attempts, calls, messages, waiting, workers
+from bridge.outbox.tables import HELD, attempts, calls, messages, waiting, workers
 from bridge.rows import upsert
 
 DESTINATION = "rokt_calendar"
@@ -102,9 +102,14 @@ def faults(connection: Connection) -> list[str]:
     for row in connection.execute(sa.select(waiting)):
         heads[row.line] = heads.get(row.line, 0) + row.is_head
     found = [f"line {line} has {count} heads" for line, count in heads.items() if count != 1]
-    query = sa.select(waiting.c.seq).where(waiting.c.call_id.is_not(None), sa.not_(waiting.c.is_head))
+    is_in_flight = sa.and_(waiting.c.call_id.is_not(None), waiting.c.call_id != HELD)
+    query = sa.select(waiting.c.seq).where(is_in_flight, sa.not_(waiting.c.is_head))
     found += [f"{seq} is in flight behind its head" for seq in connection.scalars(query)]
-    claimed = sa.select(waiting.c.call_id).where(waiting.c.call_id.is_not(None))
+    held = sa.select(waiting.c.seq).where(waiting.c.call_id == HELD)
+    uncertain = sa.select(messages.c.seq).where(messages.c.state == State.UNCERTAIN)
+    found += [f"{seq} is held, and not uncertain" for seq in connection.scalars(sa.except_(held, uncertain))]
+    found += [f"{seq} is uncertain, and not held" for seq in connection.scalars(sa.except_(uncertain, held))]
+    claimed = sa.select(waiting.c.call_id).where(is_in_flight)
     found += [
         f"call {one} is of no row" for one in connection.scalars(sa.except_(claimed, sa.select(calls.c.id)))
     ]

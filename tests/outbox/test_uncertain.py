@@ -1,13 +1,17 @@
-"""What must not be repeated: an end that nobody knows is for a person, and holds nobody up."""
+"""What must not be repeated: an end that nobody knows is for a person, and its line waits for that."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from factories import NOON, a_message, line_with
-from outbox.steps import DAY, Outbox, ids
+from outbox.steps import DAY, DESTINATION, Outbox, ids
 
-from bridge.message import UNSURE, Delivered, Retry, State, Uncertain, Undecided
+from bridge.message import UNSURE, Delivered, Rejected, Retry, State, Uncertain, Undecided
+from bridge.outbox import claim, reading, retention
+from bridge.outbox.claim import Call
+from bridge.outbox.lines import give_up
+from bridge.outbox.merging import with_their_lines
 from bridge.outbox.upkeep import STALE_AFTER
 
 LOST = Uncertain("no whole answer in time", 7, is_final=True)
@@ -27,18 +31,140 @@ def test_a_final_doubt_ends_a_message_as_uncertain_with_its_attempt(outbox: Outb
         NOON,
         LOST.reason,
     )
-    assert outbox.waiting() == outbox.calls() == []
+    assert outbox.calls() == outbox.faults() == []
     assert [(one.status, one.ms, one.answer) for one in outbox.attempts()] == [(None, 7, LOST.reason)]
 
 
-def test_the_next_of_its_line_goes(outbox: Outbox) -> None:
-    outbox.accept(*line_with(2))
+def cancel(outbox: Outbox, *, is_uncertain: bool) -> int:
+    with outbox.database.write() as connection:
+        every = [row.seq for row in outbox.waiting()]
+        return len(give_up(connection, every, "cancelled by me", NOON, is_uncertain=is_uncertain))
 
-    outbox.settle(outbox.claim(), LOST)
-    outbox.deliver()
 
-    assert outbox.states() == ["uncertain", "delivered"]
-    assert outbox.faults() == []
+def claimed_together(outbox: Outbox, most: int) -> list[Call]:
+    """A head and what waits behind it, as a destination that merges takes them."""
+    with outbox.database.write() as connection:
+        heads = claim.due(connection, DESTINATION, 1, NOON, claim.lanes(connection, DESTINATION))
+        its = [one.message for one in with_their_lines(connection, heads, most)]
+        [held] = claim.hold(connection, "w-1", DESTINATION, [its], NOON)
+    return held
+
+
+class TestItsLine:
+    """One uncertain message, with another of its line behind it."""
+
+    def test_waits(self, outbox: Outbox) -> None:
+        outbox.accept(*line_with(2), a_message(user_id="u-other"))
+        first = outbox.claim(1)
+
+        outbox.settle(first, LOST)
+
+        outbox.deliver()
+        assert outbox.claim(now=NOON + DAY) == []
+        assert outbox.states() == ["uncertain", "accepted", "delivered"]
+        with outbox.database.read() as connection:
+            unclear, behind = reading.shown(connection, [row.seq for row in outbox.waiting()])
+        assert (unclear["waits_for"], behind["waits_for"]) == (None, unclear["id"])
+        assert outbox.faults() == []
+
+    def test_does_not_expire_or_leave_with_a_probe(self, outbox: Outbox) -> None:
+        outbox.accept(a_message(expires_at=NOON + timedelta(minutes=1)))
+        outbox.settle(outbox.claim(), LOST)
+
+        assert outbox.expire(NOON + DAY) == []
+        assert outbox.claim(now=NOON + DAY, is_probe=True) == []
+        assert outbox.take_over(NOON + DAY) == 0
+        assert outbox.states() == ["uncertain"]
+
+    def test_goes_on_in_order_once_it_is_replayed(self, outbox: Outbox) -> None:
+        first, _ = ids(outbox.accept(*line_with(2)))
+        outbox.settle(outbox.claim(), LOST)
+
+        assert outbox.replay(first) == State.ACCEPTED
+
+        assert [call.message.id for call in outbox.claim()] == [first]
+        assert outbox.faults() == []
+
+    def test_goes_on_once_it_is_cancelled(self, outbox: Outbox) -> None:
+        outbox.accept(*line_with(2))
+        outbox.settle(outbox.claim(), LOST)
+
+        assert cancel(outbox, is_uncertain=True) == 1
+
+        outbox.deliver()
+        assert outbox.states() == ["dead", "delivered"]
+        assert outbox.faults() == []
+
+    def test_is_not_touched_by_a_cancel_of_what_waits(self, outbox: Outbox) -> None:
+        outbox.accept(*line_with(2))
+        outbox.settle(outbox.claim(), LOST)
+
+        assert cancel(outbox, is_uncertain=False) == 1
+
+        assert outbox.states() == ["uncertain", "dead"]
+        assert outbox.faults() == []
+
+    def test_goes_on_once_it_is_forgotten(self, outbox: Outbox) -> None:
+        outbox.accept(*line_with(2))
+        outbox.settle(outbox.claim(), LOST)
+
+        for days, left in ((20, 2), (32, 1)):
+            with outbox.database.write() as connection:
+                retention.forget_old(connection, NOON + days * DAY, 10 * DAY)
+            assert len(outbox.states()) == left
+
+        outbox.deliver(now=NOON + 32 * DAY)
+        assert outbox.states() == ["delivered"]
+        assert outbox.faults() == []
+
+    def test_goes_on_once_its_replay_is_overtaken(self, outbox: Outbox) -> None:
+        first, _, _ = ids(outbox.accept(*line_with(3)))
+        unclear, taken = claimed_together(outbox, 2)
+        outbox.settle(unclear, LOST)
+        outbox.settle(taken)
+        assert outbox.claim() == []
+
+        assert outbox.replay(first) == State.SUPERSEDED
+
+        outbox.deliver()
+        assert outbox.states() == ["superseded", "delivered", "delivered"]
+        assert outbox.faults() == []
+
+    def test_waits_for_each_of_several(self, outbox: Outbox) -> None:
+        first, second, _ = ids(outbox.accept(*line_with(3)))
+        outbox.settle(claimed_together(outbox, 2), LOST)
+
+        assert outbox.replay(second) == State.ACCEPTED
+        assert outbox.claim() == []
+        assert outbox.replay(first, force=True) == State.ACCEPTED
+
+        outbox.deliver(3)
+        assert outbox.states() == ["delivered"] * 3
+        assert outbox.faults() == []
+
+    def test_lets_an_older_one_that_is_replayed_go_first(self, outbox: Outbox) -> None:
+        older, _, _ = ids(outbox.accept(*line_with(3)))
+        outbox.settle(outbox.claim(), Rejected("answered 400", 400))
+        outbox.settle(outbox.claim(), LOST)
+
+        assert outbox.replay(older) == State.ACCEPTED
+
+        outbox.deliver()
+        assert outbox.claim() == []
+        assert outbox.states() == ["delivered", "uncertain", "accepted"]
+        assert outbox.faults() == []
+
+    def test_is_cut_there_where_a_line_goes_in_one_call(self, outbox: Outbox) -> None:
+        older, *_ = ids(outbox.accept(*line_with(4)))
+        outbox.settle(outbox.claim(), Rejected("answered 400", 400))
+        outbox.settle(outbox.claim(), LOST)
+        outbox.replay(older)
+
+        with outbox.database.write() as connection:
+            heads = claim.due(connection, DESTINATION, 10, NOON, claim.lanes(connection, DESTINATION))
+            leaving = with_their_lines(connection, heads, 10)
+
+        assert [one.message.id for one in leaving] == [older]
 
 
 def test_what_is_left_undecided_was_no_attempt(outbox: Outbox) -> None:
