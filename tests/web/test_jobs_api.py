@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from outbox.steps import Outbox
 from servers import SandboxUnderTest
 from web.running import SALE, TWO_ACCOUNTS, Answer, Bridge, Starter, check_problem, literal, sale
 
 from bridge import job_runner
+from bridge.database import clock
 from bridge.destinations import configured
 from bridge.job_runner import JobRunner
+from bridge.message import Uncertain
 from bridge.outbox import selection
 from bridge.rendering import Renderer
 from bridge.web import job_making
@@ -203,6 +207,30 @@ class TestCancel:
         assert (cancelled["state"], cancelled["reason"]) == ("dead", "cancelled by operate")
         assert bridge.message(other)["state"] == "accepted"
 
+    def test_what_waits_for_a_person_is_cancelled_only_if_asked_for_and_lets_the_next_go(
+        self, start_on_both: Starter
+    ) -> None:
+        bridge = start_on_both()
+        first = bridge.accept(literal()).id
+        outbox = Outbox(bridge.database)
+        with bridge.database.read() as connection:
+            now = clock(connection)
+        outbox.settle(outbox.claim(now=now), Uncertain("no whole answer in time", is_final=True), now=now)
+        second = bridge.accept(literal(event__title="New")).id
+        assert (bridge.message(second)["state"], bridge.message(second)["waits_for"]) == ("accepted", first)
+
+        create(bridge, {"state": "uncertain"}, "cancel", key="operate")
+        work(bridge)
+
+        shown = bridge.message(first)
+        assert (shown["state"], shown["reason"], shown["was_uncertain"]) == (
+            "dead",
+            "cancelled by operate",
+            True,
+        )
+        assert (bridge.message(second)["state"], bridge.message(second)["waits_for"]) == ("accepted", None)
+        assert len(outbox.claim(now=now + timedelta(minutes=1))) == 1
+
     def test_an_update_of_a_create_that_was_cancelled_is_the_create(self, walked: Bridge) -> None:
         walked.accept(literal())
         create(walked, {"state": "accepted"}, "cancel")
@@ -250,7 +278,7 @@ class TestWrongWishes:
             ("replay", {"state": "dead", "render": "old"}, "render", "current"),
             ("replay", {"state": "dead", "force": "perhaps"}, "force", "yes or no"),
             ("replay", {"state": "dead", "dry_run": "perhaps"}, "dry_run", "yes or no"),
-            ("cancel", {"state": "dead"}, "state", "there are accepted, retrying"),
+            ("cancel", {"state": "dead"}, "state", "there are accepted, retrying, uncertain"),
             ("cancel", {"user_id": "u", "force": True}, "force", "no option of this"),
         ],
     )
