@@ -17,7 +17,7 @@ from bridge.hashing import hashed
 from bridge.message import State
 from bridge.outbox.lines import promote
 from bridge.outbox.persons import AUDIENCES, Marks
-from bridge.outbox.tables import attempts, bodies, jobs, key_of, latest, lock_keys, messages, waiting
+from bridge.outbox.tables import HELD, attempts, bodies, jobs, key_of, latest, lock_keys, messages, waiting
 from bridge.rows import among, update
 
 FORGOTTEN = "forgotten"
@@ -33,7 +33,7 @@ _ROWS = (
     .order_by(messages.c.seq)
 )
 _LOCKED = _ROWS.with_for_update(of=messages)
-_HELD = (
+_WAITING = (
     sa.select(waiting.c.seq, waiting.c.call_id).where(among(waiting.c.seq, "seqs")).order_by(waiting.c.seq)
 )
 _ANSWERS = sa.delete(attempts).where(among(attempts.c.seq, "seqs"))
@@ -71,7 +71,8 @@ def erase(connection: Connection, lines: Mapping[int, int], marks: Marks, now: d
     seqs = list(lines)
     rows = connection.execute(_LOCKED, {"seqs": seqs}).all() if seqs else []
     # A claim holds no key: with its row's lock it has either not begun or written its call.
-    calls = {row.seq: row.call_id for row in connection.execute(_HELD.with_for_update(), {"seqs": seqs})}
+    rows_of_calls = connection.execute(_WAITING.with_for_update(), {"seqs": seqs})
+    calls = {row.seq: None if row.call_id == HELD else row.call_id for row in rows_of_calls}
     done.moved = tuple(row.seq for row in rows if row.line != lines[row.seq])
     whole, cut = [], []
     for row in rows:
