@@ -526,7 +526,7 @@ class TestSubscribers:
     def test_an_export_is_imported_once(
         self, known: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
     ) -> None:
-        monkeypatch.setattr("bridge.cli.IMPORTED_AT_ONCE", at_once)
+        monkeypatch.setattr("bridge.commands.subscriber_import.IMPORTED_AT_ONCE", at_once)
         users = [self.user(1), {"external_id": "nobody"}, self.user(2), self.user(3)]
         (tmp_path / "lines.json").write_text("\n".join(map(json.dumps, users)))
         (tmp_path / "array.json").write_text(json.dumps([*users, self.user(4)]))

@@ -74,11 +74,7 @@ PARTS: dict[str, set[str]] = {
 ASSEMBLY = {
     "app",
     "cli",
-    "forget_command",
-    "template_commands",
-    "template_work",
-    "liquid_command",
-    "move_command",
+    "commands",
     "local",
     "demo",
     "__main__",

@@ -9,9 +9,9 @@ import pytest
 from test_cli import SALE, Shell, shell
 from web.running import PLAIN
 
-from bridge import template_work
 from bridge.calendar import versions
 from bridge.calendar.versions.files import publish_files
+from bridge.commands import template_work
 from bridge.database import Database, clock
 
 __all__ = ["shell"]

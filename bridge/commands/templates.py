@@ -1,4 +1,4 @@
-"""The command line's templates: render one, list them, publish one, write what is published back to `templates/`."""
+"""`render` and `templates`: render one, list them, publish one, write what is published back to `templates/`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from bridge import liquid_command
+from bridge.commands import import_liquid
 
 
 def mount(commands: Any) -> None:
-    """Add `render` and `templates` to the command line."""
     words = "render a template of templates/ with the variables of a JSON file"
     one = commands.add_parser("render", help=words, description=words)
     one.set_defaults(command=_later("render"))
@@ -35,7 +34,7 @@ def mount(commands: Any) -> None:
     its.add_argument(
         "--over", type=int, metavar="N", help="though the draft was begun from another version than this one"
     )
-    liquid_command.mount(kinds)
+    import_liquid.mount(kinds)
     pulls = kinds.add_parser("pull", help="write what is published to templates/, for git")
     pulls.set_defaults(command=_later("pull"))
 
@@ -44,7 +43,7 @@ def _later(name: str) -> Callable[[argparse.Namespace], int]:
     """What it needs is loaded when it runs: every other command would wait for that."""
 
     def run(given: argparse.Namespace) -> int:
-        from bridge import template_work
+        from bridge.commands import template_work
 
         code: int = getattr(template_work, name)(given)
         return code

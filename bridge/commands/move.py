@@ -1,4 +1,4 @@
-"""The command line's move: from a SQLite file to PostgreSQL, with everything that stands in it."""
+"""`move`: from a SQLite file to PostgreSQL, with everything that stands in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ WORDS = (
 
 
 def mount(commands: Any) -> None:
-    """Add `move` to the command line."""
     its = commands.add_parser(
         "move", help=WORDS, description=f"{WORDS}. Whichever of the two is left out is DATABASE_URL."
     )

@@ -1,4 +1,4 @@
-"""What the commands of template_commands.py do."""
+"""What the commands of templates.py do."""
 
 from __future__ import annotations
 

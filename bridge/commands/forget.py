@@ -1,24 +1,21 @@
-"""The command line's `forget`: erases what is kept of one person."""
+"""`forget`: erase what is kept of one person."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
+from bridge.commands.asking import call
 from bridge.errors import InvalidValue
 
 WHO = ("user_id", "email", "subscription_id")
 OPTIONS = ("recall", "force", "dry_run")
 
-Call = Callable[[str, str, dict[str, str], dict[str, str]], int]  # method, path, query, body: the exit code
 
-
-def mount(commands: Any, call: Call) -> None:
-    """Add `forget` to the command line. `call`: asks the application itself."""
+def mount(commands: Any) -> None:
     words = "erase what is kept of one person, and say what that was"
     one = commands.add_parser("forget", help=words, description=words)
-    one.set_defaults(command=lambda given: _run(given, call))
+    one.set_defaults(command=_forget)
     one.add_argument("--user-id", metavar="ID", help="as Braze names the user")
     one.add_argument("--email", metavar="ADDRESS", help="the address, whose hash is looked for too")
     one.add_argument("--subscription-id", metavar="ID", help="a subscription of Rokt Calendar")
@@ -27,7 +24,7 @@ def mount(commands: Any, call: Call) -> None:
     one.add_argument("--dry-run", action="store_true", help="only tell what would go")
 
 
-def _run(given: argparse.Namespace, call: Call) -> int:
+def _forget(given: argparse.Namespace) -> int:
     who = {name: value for name in WHO if (value := getattr(given, name)) is not None}
     if not who:
         raise InvalidValue("Say who: --user-id, --email or --subscription-id, or several of them.")
