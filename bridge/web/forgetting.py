@@ -126,7 +126,7 @@ def _wish() -> Wish:
         reader.refuse("user_id", "is needed, or email, or subscription_id: whoever is to be forgotten")
     reader.check()
     person = Person(*((given[name],) if name in given else () for name in WHO))
-    options = {name: flag(name) or filters.option(name, body.get(name)) for name in OPTIONS}
+    options = {name: filters.option(name, body.get(name)) | flag(name) for name in OPTIONS}
     if options["force"] and not options["recall"]:
         reader.refuse("force", "means something with recall alone: erase though a delete at Rokt failed")
         reader.check()

@@ -14,6 +14,7 @@ from werkzeug.datastructures import Authorization
 from bridge.errors import Forbidden, Unauthorized
 from bridge.settings import InboundKey, Settings
 from bridge.web.problems import problem
+from bridge.web.server import BROKEN_BODY
 
 TOKEN_LIVES = 3600  # seconds
 SALT = "oauth2-token"
@@ -55,7 +56,7 @@ class Guard:
 
     def issue(self, authorization: Authorization | None) -> str | None:
         """A token for a key's name and secret; None when they are wrong."""
-        if authorization is None or authorization.type != "basic":
+        if authorization is None:
             return None
         key = self._named(authorization.password or "")
         if key is None or not hmac.compare_digest(key.name.encode(), (authorization.username or "").encode()):
@@ -63,8 +64,8 @@ class Guard:
         return self._signer.dumps([key.name, _digest(key.secret.reveal()).hex()[:16]])
 
     def _key_of(self, request: Request) -> InboundKey | None:
-        if request.authorization is not None and request.authorization.type == "basic":
-            return self._named(request.authorization.password or "")
+        if (basic := basic_of(request)) is not None:
+            return self._named(basic.password or "")
         # Werkzeug takes a token with "=" in its middle for parameters.
         scheme, _, rest = request.headers.get("Authorization", "").strip().partition(" ")
         token = rest.strip().encode("latin-1", "replace").decode("utf-8", "replace")
@@ -91,17 +92,32 @@ class Guard:
         )
 
 
+def basic_of(request: Request) -> Authorization | None:
+    """The name and the password of HTTP Basic; None where none were sent that can be read."""
+    try:
+        found = request.authorization
+    except ValueError:  # Werkzeug lets pass what base64 says of letters that it has not
+        return None
+    return found if found is not None and found.type == "basic" else None
+
+
 def token_blueprint(guard: Guard) -> Blueprint:
     """`POST /oauth2/token`, so that a campaign made for Rokt moves by changing its host. Guarded by itself."""
     blueprint = Blueprint("token", __name__)
 
     @blueprint.post("/oauth2/token")
     def issue() -> Response:
-        if request.form.get("grant_type") != "client_credentials":
+        try:
+            grant_type = request.form.get("grant_type")
+        except BROKEN_BODY:
+            return _oauth_error(
+                400, "invalid_request", "The body broke off, or its chunks do not follow HTTP/1.1."
+            )
+        if grant_type != "client_credentials":
             return _oauth_error(
                 400, "unsupported_grant_type", "Send grant_type=client_credentials as a form."
             )
-        token = guard.issue(request.authorization)
+        token = guard.issue(basic_of(request))
         if token is None:
             return _oauth_error(
                 401, "invalid_client", "Send a key's name and secret of BRIDGE_TOKENS by HTTP Basic."

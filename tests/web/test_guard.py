@@ -126,6 +126,19 @@ class TestKeys:
         assert is_taken(bridge, basic("odd", own))
         assert not is_taken(bridge, bearer(own[:-1]))
 
+    @pytest.mark.parametrize(
+        "sent", ["Basic \u00ff", "Basic \u00e9\u00e9\u00e9\u00e9", "Basic !", "Digest x", "Bearer \u00ff", ""]
+    )
+    def test_what_is_no_key_opens_nothing_and_harms_nothing(self, bridge: Bridge, sent: str) -> None:
+        for path in ("/v1/messages", "/oauth2/token"):
+            method = "POST" if path == "/oauth2/token" else "GET"
+            form = FORM if method == "POST" else {}
+            body = b"grant_type=client_credentials" if method == "POST" else None
+
+            answer = bridge.call(method, path, body, key=None, headers={"Authorization": sent} | form)
+
+            assert answer.status == 401
+
     def test_several_keys_are_good_at_once_so_that_one_can_be_rotated(self, start: Starter) -> None:
         bridge = start(BRIDGE_TOKENS="new:n-secret,old:o-secret")
 

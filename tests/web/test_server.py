@@ -172,6 +172,18 @@ def test_a_body_that_broke_off_is_called_so(bridge: Processes) -> None:
         assert b"The body broke off: 1 of its 500 bytes came." in sender.makefile("rb").read()
 
 
+def test_a_form_whose_chunks_are_none_is_called_so(bridge: Processes) -> None:
+    lines = ("POST /oauth2/token HTTP/1.1", "Host: bridge", "Transfer-Encoding: chunked", "Connection: close")
+    head = "\r\n".join((*lines, "Content-Type: application/x-www-form-urlencoded", "", "")).encode()
+    with socket.create_connection(("127.0.0.1", bridge.port), MOST) as sender:
+        sender.sendall(head + b"zz\r\n")
+
+        answer = sender.makefile("rb").read()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"its chunks do not follow HTTP/1.1" in answer
+
+
 def a_head(length: int) -> bytes:
     lines = ("POST /v1/calendar/events HTTP/1.1", "Host: bridge", f"Authorization: Bearer {KEY}")
     return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()

@@ -21,6 +21,7 @@ from bridge.web.interface import (
     common,
     conversions,
     destinations,
+    forgetting,
     messages,
     offers,
     process,
@@ -38,6 +39,7 @@ GROUPS: tuple[Group, ...] = (
     offers.GROUP,
     messages.MESSAGES,
     messages.JOBS,
+    forgetting.GROUP,
     destinations.GROUP,
     templates.GROUP,
     process.KEYS,
@@ -69,7 +71,7 @@ SECURITY_SCHEMES: Mapping[str, Any] = {
                 "scopes": dict(
                     zip(
                         SCOPES,
-                        ("what Braze calls", "look", "templates", "replay, cancel, recall, pause"),
+                        ("what Braze calls", "look", "templates", "replay, cancel, recall, pause, erase"),
                         strict=True,
                     )
                 ),

@@ -55,6 +55,7 @@ SAID_IN_WORDS = {
     "askOffer": "Liquid that nobody rendered",
     "askOfferByAddress": "nothing personal stands in an address",
     "passOnExperiences": "no name is blank",
+    "forgetPerson": "somebody is named, `force` goes with `recall`",
     "listMessages": "a time may not exist",
     "replayMessages": "a filter is not blank, a time may not exist",
     "cancelMessages": "a filter is not blank, a time may not exist",
