@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 
@@ -24,6 +25,8 @@ NAV = (("From Braze", "import_page"),)
 AT_ONCE = 2  # children of one web process; each may take a processor for seconds
 # What the template is called while nobody has named it.
 UNNAMED = "imported"
+
+_KEY = re.compile(r"(?im)^([^:\n]*(?:authorization|token|secret|key)[^:\n]*:).*$")  # a header that is one
 
 log = structlog.get_logger()
 
@@ -48,6 +51,7 @@ def register(console: Blueprint, parts: Parts) -> None:
             result, status = render_template("_imported.html", imported=made, **_unkept(made.source)), 200
         if "HX-Request" in request.headers:
             return make_response(result, status)
+        given["headers"] = _KEY.sub(r"\1 …", given["headers"])
         return make_response(render_template("import.html", **given, result=result), status)
 
     @console.post("/import/keep")

@@ -13,6 +13,7 @@ from bridge.errors import AnswerLost, NotBegun
 from bridge.metrics.counted import LOST, UNSENT, called, class_of
 from bridge.upstream.answer import ANSWER_LIMIT, Answer
 from bridge.upstream.connections import pool_of
+from bridge.upstream.credentials import without
 from bridge.upstream.oauth import OAuth2ClientCredentials
 from bridge.upstream.transport import USER_AGENT, call_until, checked_host, exchange, seconds_of_call
 
@@ -89,7 +90,7 @@ class Upstream:
         answer = self._call(method, path, sent, content, deadline, turn)
         if answer.status == 401 and self._auth is not None and self._auth.refused(sent["Authorization"]):
             answer = self._call(method, path, sent, content, deadline, turn)
-        return answer
+        return without(answer, sent)
 
     def _call(
         self,
