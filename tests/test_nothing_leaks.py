@@ -2,49 +2,57 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
 
+import pytest
 import sqlalchemy as sa
 from echo import Echo, echoing
 from marked import (
+    ADDRESS,
     DATABASE,
     EMAIL,
     NO_SECRET,
     NOTHING,
+    SECRETS,
     TOKENS,
     UPSTREAM,
+    USER,
     WEBHOOK,
     environment,
 )
 from marked_routes import CALENDAR, CONVERSION, ROUTES, SUBSCRIBER, Answer, Pairs, Walk
-from web.running import publish_shipped
+from web.running import publish_shipped, stocked_sqlite
 
 from bridge.app import create_app
 from bridge.database import Database
+from bridge.errors import SettingsInvalid
 from bridge.local import free_port
 from bridge.outbox.tables import attempts
 from bridge.settings import Settings
 
+__all__ = ["stocked_sqlite"]
+
 ROOT = Path(__file__).resolve().parent.parent
 NOWHERE = "https://127.0.0.1:9"  # nothing listens at the discard port
-STARTS_WITHIN = 40.0  # seconds, on a busy machine
-OFF = ("", "0", "off")
+PATIENCE = 40.0  # seconds that a condition may take on a busy machine
 
 
 def test_a_mark_is_known_again_in_the_forms_that_things_are_shown_in() -> None:
-    from base64 import b64encode
-    from html import escape
-    from urllib.parse import quote, quote_plus
-
     for mark in (EMAIL, TOKENS["all"], UPSTREAM["ROKT_EVENTS_SECRET"]):
         pair = b64encode(f"a user:{mark} and more".encode()).decode()
         shown = [
@@ -101,9 +109,9 @@ class TestProcesses:
             answers = list(Walk(lambda *given: ask(port, *given)).all())
             answers += [Answer("", *told) for told in malformed(port)]
             deliver(port, echo, url, tmp_path)
-            answers += list(
-                Walk(lambda *given: ask(port, *given)).each()
-            )  # what the upstreams said stands there now
+            again = Walk(lambda *given: ask(port, *given))
+            # What the upstreams said stands there now.
+            answers += [*again.of("POST /console/sign-in"), *again.each()]
 
         check_answers(answers)
         web, of_workers = (tmp_path / "web.log").read_text(), (tmp_path / "worker.log").read_text()
@@ -238,7 +246,139 @@ def is_served(port: int) -> bool:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + STARTS_WITHIN
+    until = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < until, "it never came true"
         time.sleep(0.05)
+
+
+def a_fault() -> Exception:
+    """One that another caused, and that one another: each quotes what it is about."""
+    wrong: Exception = UnicodeDecodeError("utf-8", f"{EMAIL} {WEBHOOK}".encode(), 0, 1, USER)
+    for above in (
+        KeyError(EMAIL),
+        sa.exc.IntegrityError(f"SELECT {EMAIL}", {"user_id": USER}, ValueError(f"Key (email)=({EMAIL})")),
+        RuntimeError(f"{EMAIL} {TOKENS['all']} {DATABASE} {WEBHOOK}"),
+    ):
+        above.__cause__ = wrong
+        wrong = above
+    return wrong
+
+
+def no_database() -> Exception:
+    gone = OSError(f"postgresql://postgres:{DATABASE}@{ADDRESS} is not there")
+    return sa.exc.OperationalError("SELECT 1", {"user_id": USER}, gone)
+
+
+class TestFaults:
+    @pytest.mark.parametrize(("broken_by", "status"), [(a_fault, 500), (no_database, 503)])
+    def test_an_exception_in_a_view_is_told_without_its_words(
+        self,
+        broken_by: Callable[[], Exception],
+        status: int,
+        stocked_sqlite: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        shutil.copy(stocked_sqlite, tmp_path / "bridge.db")
+        lines: list[bytes] = []
+        monkeypatch.setattr("bridge.log._Lines.info", lambda _, line: lines.append(line.encode()))
+        environ = production(NOWHERE, f"sqlite:///{tmp_path / 'bridge.db'}")
+        app = create_app(Settings.from_env(environ, is_web=True))
+
+        def send(
+            method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+        ) -> tuple[int, Pairs, str]:
+            answer = app.test_client(use_cookies=False).open(
+                path, method=method, data=body, headers=dict(headers)
+            )
+            return answer.status_code, list(answer.headers), answer.get_data(as_text=True)
+
+        @contextmanager
+        def broken(_database: Database) -> Iterator[Any]:
+            raise broken_by()
+            yield
+
+        walk = Walk(send)
+        assert [answer.status for answer in walk.of("POST /console/sign-in")] == [401, 303]
+        for way in ("read", "write", "browse"):
+            monkeypatch.setattr(Database, way, broken)
+
+        answers = list(walk.each())
+
+        for part in ("inbox", "addressees", "previews"):
+            getattr(app.extensions["bridge"], part).close()
+        check_answers(answers)
+        assert NOTHING.shown_in(b"".join(lines).decode()) == []
+        assert len([one for one in answers if one.status == status]) > 40
+
+
+class TestSettings:
+    def test_no_part_of_them_shows_a_secret(self) -> None:
+        settings = Settings.from_env(production(NOWHERE, f"postgresql://u:{DATABASE}@h/d"), is_web=True)
+
+        def parts_of(value: Any) -> Iterator[Any]:
+            yield value
+            if dataclasses.is_dataclass(value):
+                for field in dataclasses.fields(value):
+                    its = getattr(value, field.name)
+                    if field.repr or dataclasses.is_dataclass(its):
+                        yield from parts_of(its)
+            elif isinstance(value, tuple):
+                for one in value:
+                    yield from parts_of(one)
+
+        parts = list(parts_of(settings))
+
+        assert len(parts) > 50
+        for one in parts:
+            if not isinstance(one, str):
+                shown = f"{one!r} {one} {ValueError(one)} {[one]} {(one,)}"
+                assert NOTHING.shown_in(shown) == [], type(one)
+
+    @pytest.mark.parametrize("garbage", ["{}:::", "{} {}", "http://{}", "{}\N{SNOWMAN}"])
+    def test_a_fault_of_the_environment_quotes_none(self, garbage: str) -> None:
+        environ = production(NOWHERE, f"mysql://u:{DATABASE}@h/d")
+        marked = {name: garbage.format(value, value) for name, value in environ.items() if value in SECRETS}
+        marked |= {name: garbage.format(environ[name], "") for name in ("BRIDGE_TOKENS", "CONSOLE_USERS")}
+
+        with pytest.raises(SettingsInvalid) as faults:
+            Settings.from_env(environ | marked | {"ROKT_WEBHOOK_SECRET": f"{WEBHOOK}/"}, is_web=True)
+
+        assert len(faults.value.faults) > 2
+        assert NO_SECRET.shown_in(str(faults.value)) == []
+
+
+class TestCommands:
+    """What a person's terminal, or the log of a release, is told."""
+
+    def test_none_of_them_shows_a_secret(self, stocked_sqlite: Path, tmp_path: Path) -> None:
+        shutil.copy(stocked_sqlite, tmp_path / "bridge.db")
+        url = f"sqlite:///{tmp_path / 'bridge.db'}"
+        gone = f"postgresql://u:{DATABASE}@127.0.0.1:9/d"
+        with echoing() as echo:
+            echo.status = 401
+            told = [
+                command(development(echo.url, url), "check", "--connect"),
+                command(production(NOWHERE, gone), "check"),
+                command(production(NOWHERE, gone), "migrate"),
+                command(production(NOWHERE, url) | {"BRIDGE_TOKENS": f"{TOKENS['all']}:"}, "check"),
+            ]
+
+        assert [code for code, _ in told] == [1, 1, 1, 1]
+        assert "process.failed" in told[2][1]
+        for _, text in told:
+            assert NOTHING.shown_in(text) == []
+
+
+def command(environ: dict[str, str], *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", *arguments],
+        cwd=ROOT,
+        env=clean() | environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr

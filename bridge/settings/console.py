@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.errors import InvalidValue
 from bridge.settings.secret import Secret, api_key, header
@@ -33,7 +33,7 @@ class OidcSettings:
     issuer: str
     client_id: str
     client_secret: Secret
-    roles: Mapping[str, str]
+    roles: Mapping[str, str] = field(repr=False)  # it holds addresses
 
 
 @dataclass(frozen=True)

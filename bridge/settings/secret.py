@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.errors import InvalidValue
 
@@ -31,7 +31,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Credential:
-    client_id: str
+    client_id: str = field(repr=False)  # half of a key
     secret: Secret
 
 

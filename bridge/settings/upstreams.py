@@ -61,7 +61,7 @@ class RoktEventsSettings:
     """Rokt's Event API on mParticle. `environment`: development or production; `rate`: of batches."""
 
     url: str
-    key: str
+    key: str = field(repr=False)
     secret: Secret
     environment: str
     rate: Rate
