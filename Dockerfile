@@ -14,6 +14,8 @@ RUN groupadd --system --gid 10001 bridge \
     && install -d -o bridge -g bridge /srv/bridge/var
 WORKDIR /srv/bridge
 COPY --from=installed /srv/bridge/.venv .venv
+COPY LICENSE .
+COPY NOTICE .
 COPY gunicorn.conf.py .
 COPY migrations migrations
 COPY templates templates
