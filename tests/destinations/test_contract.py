@@ -18,6 +18,8 @@ from bridge.destinations import DESTINATIONS, Destination, configured
 from bridge.destinations.batch import Batch, Pack
 from bridge.errors import SlotMissed, UpstreamTrouble
 from bridge.message import Message, Outcome, Rejected, Retry, State, Uncertain
+from bridge.metrics import counted
+from bridge.metrics.samples import since
 from bridge.rate import Rate
 from bridge.settings import Settings
 from bridge.turns import at_once
@@ -181,6 +183,15 @@ class TestNoAnswer:
 
 
 class TestAnswers:
+    @every_case
+    def test_its_calls_are_counted_by_its_name(self, case: Case, ledger: Database) -> None:
+        before = counted.of_workers()
+        outcomes_of(case, ledger, status(503))
+
+        name = "bridge_upstream_seconds_count"
+        made = [dict(labels) for one, labels in since(counted.of_workers(), before) if one == name]
+        assert made == [{"destination": case.destination, "status": "5xx"}]
+
     @every_case
     @pytest.mark.parametrize("number", [401, 403])
     def test_a_refused_credential_keeps_the_messages_and_is_told_apart(
