@@ -49,7 +49,8 @@ class ConsoleSettings:
 
 
 def console(variables: Variables) -> ConsoleSettings:
-    has_provider = variables.together("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
+    names = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
+    variables.together(*names)
     read = variables.read
     oidc = OidcSettings(
         issuer=variables.address("OIDC_ISSUER", ISSUER),
@@ -58,7 +59,8 @@ def console(variables: Variables) -> ConsoleSettings:
         roles=read("OIDC_ROLES", f"*:{ROLES[0]}", oidc_roles),
     )
     users = read("CONSOLE_USERS", "", console_users) or ()
-    return ConsoleSettings(users, oidc if has_provider else None)
+    # One that is half set counts, so that what else it needs is told with what it lacks.
+    return ConsoleSettings(users, oidc if any(map(variables.text, names)) else None)
 
 
 def console_users(text: str) -> tuple[ConsoleUser, ...]:

@@ -91,6 +91,13 @@ class TestTheSigningKey:
         assert fault.startswith("SECRET_KEY is too short")
         assert "sh0rt" not in fault
 
+    def test_what_a_provider_lacks_and_a_short_one_are_told_together(self) -> None:
+        half = WEB | {"OIDC_ISSUER": OIDC["OIDC_ISSUER"], "SECRET_KEY": "sh0rt"}
+
+        told = [fault.partition(" is ")[0] for fault in faults(is_web=True, **half)]
+
+        assert told == ["OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "SECRET_KEY"]
+
     def test_a_worker_needs_none(self) -> None:
         assert Settings.from_env({"CONSOLE_USERS": f"ada:{HASH}"}).console.is_on
 
