@@ -71,11 +71,12 @@ def test_everything_that_is_under_way_goes_on(
             assert (answer.status, answer.id) == (200, message_id), "a repeat"
         rokt.clear_faults()
         _do_jobs(after)
-        after.deliver()
+        # Of the subscription: what Braze is told, what Rokt is asked, and that its answer was known.
+        ended = {"delivered": 6 + 1 + REFUSED + 5 + 1 + 2, "skipped": 1, "uncertain": 1}
+        with after.working():
+            after.wait_until(lambda: _states(after) == ended)
 
         assert after.call("GET", f"/v1/jobs/{job}").body["done"] == REFUSED
-        # Of the subscription: what Braze is told, what Rokt is asked, and that its answer was known.
-        assert _states(after) == {"delivered": 6 + 1 + REFUSED + 5 + 1 + 2, "skipped": 1, "uncertain": 1}
         taken = _taken(rokt)
         assert taken.pop("line_u") == ["0", "1", "2", "3", "4"]
         assert len(taken) == 6 + 1 + REFUSED + 1
