@@ -277,6 +277,28 @@ class TestWhatIsRefused:
 
         assert "python -m bridge migrate" in refusal(file, server)
 
+    def test_a_target_of_a_newer_release(self, file: Database, server: Database) -> None:
+        with server.write() as connection:
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = 'to come'"))
+
+        assert "the target at to come" in refusal(file, server)
+
+    def test_a_file_that_is_no_database(self, server: Database, tmp_path: Path) -> None:
+        (tmp_path / "words.db").write_text("not a database, but long enough to be looked at as one" * 30)
+
+        with pytest.raises(InvalidValue, match="file is not a database"):
+            move(f"sqlite:///{tmp_path / 'words.db'}", _url(server), _quiet)
+
+    def test_a_target_in_which_nothing_may_be_made(self, file: Database, server: Database) -> None:
+        with server.write() as connection:
+            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        file.close()
+
+        with pytest.raises(InvalidValue, match="no schema has been selected"):
+            move(_url(file), _url(server), _quiet)
+
+        assert number_of(file) == 0
+
     def test_a_file_with_a_table_that_this_release_does_not_know(
         self, file: Database, server: Database
     ) -> None:

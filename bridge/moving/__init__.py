@@ -53,7 +53,7 @@ def move(source_url: str, target_url: str, tell: Tell) -> Moved:
 
 
 def _move(source: Source, target: Target, tell: Tell) -> Moved:
-    source.check()
+    source.check(target.revision)
     target.clear()
     nuls: Counter[str] = Counter()
     rows = {table.name: _move_table(source, target, table, tell, nuls) for table in source.tables}

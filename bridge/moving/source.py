@@ -38,11 +38,18 @@ class Source:
         self.tables: Sequence[sa.Table] = metadata.sorted_tables  # what others refer to first
         self.number: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
 
-    def check(self) -> None:
-        """Errors: InvalidValue when it is not of this very release, or holds what nobody knows."""
+    def check(self, revision: str) -> None:
+        """`revision`: the target's. Errors: InvalidValue when it is not the file's, or the file holds what nobody
+        knows.
+        """
         if not schema.is_current(self._connection):
             raise InvalidValue(
                 "This file is older than this release: run `python -m bridge migrate` with it first."
+            )
+        stands = self._connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one()
+        if stands != revision:
+            raise InvalidValue(
+                f"The file is at revision {stands}, the target at {revision}. Nothing was changed."
             )
         found = set(sa.inspect(self._connection).get_table_names()) - _NOT_OURS
         if unknown := sorted(found ^ {table.name for table in self.tables}):
@@ -102,8 +109,10 @@ def alone(url: sa.URL) -> Iterator[Source]:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # takes the lock, which then stays
                 source = Source(connection)
                 connection.exec_driver_sql("ROLLBACK")
-            except sa.exc.OperationalError as taken:
-                raise InvalidValue(_held(path)) from taken
+            except sa.exc.OperationalError as refused:
+                if getattr(refused.orig, "sqlite_errorname", "") != "SQLITE_BUSY":
+                    raise  # it cannot be written, or is none
+                raise InvalidValue(_held(path)) from refused
             yield source
     finally:
         engine.dispose()

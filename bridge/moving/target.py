@@ -48,8 +48,9 @@ _OPTIONS = (
 class Target:
     """The database while its transaction lasts: others read what stood there before, and cannot write."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, revision: str) -> None:
         self._connection = connection
+        self.revision = revision  # of its schema
 
     def moved_at(self, number: int) -> datetime | None:
         """When the move with this number ended here; None: it did not."""
@@ -131,7 +132,7 @@ def opened(url: sa.URL) -> Iterator[Target]:
     """
     database = Database(url.render_as_string(hide_password=False))
     try:
-        schema.migrate(database)
+        revision = schema.migrate(database)
     finally:
         database.close()
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={"options": _OPTIONS})
@@ -146,6 +147,6 @@ def opened(url: sa.URL) -> Iterator[Target]:
                 raise InvalidValue(
                     "Others write into the target: stop them first. Nothing was changed."
                 ) from busy
-            yield Target(connection)
+            yield Target(connection, revision)
     finally:
         engine.dispose()
