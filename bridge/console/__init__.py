@@ -80,6 +80,8 @@ def install(app: Flask, parts: Parts) -> None:
     is_secure = not settings.is_development
     app.secret_key = settings.secret_key.reveal()
     app.config.update(
+        SECRET_KEY_FALLBACKS=settings.signing_keys[:-1],
+        WTF_CSRF_SECRET_KEY=settings.signing_keys,  # a form that was open before a key changed is taken after it
         # The prefix binds the cookie to this host and to https; browsers hold to it.
         SESSION_COOKIE_NAME="__Host-bridge" if is_secure else "bridge",
         SESSION_COOKIE_SECURE=is_secure,

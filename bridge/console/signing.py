@@ -106,7 +106,7 @@ class KnownBrowsers:
     def __init__(self, settings: Settings) -> None:
         self._is_secure = not settings.is_development
         self._cookie = "__Host-bridge-known" if self._is_secure else "bridge-known"
-        self._signer = URLSafeTimedSerializer(settings.secret_key.reveal(), salt="known-browser")
+        self._signer = URLSafeTimedSerializer(settings.signing_keys, salt="known-browser")
 
     def mark_of(self, name: str) -> str | None:
         """Of this browser for this name; None for one in which nobody of that name signed in lately."""

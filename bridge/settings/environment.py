@@ -50,7 +50,7 @@ class Settings:
     database_url: str = field(repr=False)  # it holds a password
     is_development: bool
     keys: tuple[InboundKey, ...]
-    secret_key: Secret
+    secret_key: Secret  # it signs; what one of `older_secret_keys` signed holds too
     destinations: Mapping[str, Setup[Any]]
     conversions: ConversionSettings
     offers: OffersSettings | None
@@ -61,6 +61,12 @@ class Settings:
     retry_for: timedelta
     retention_days: int
     dyno: str = ""  # of Heroku's, which one this is
+    older_secret_keys: tuple[Secret, ...] = ()
+
+    @property
+    def signing_keys(self) -> list[str]:
+        """As itsdangerous takes them: the last one signs, any of them verifies."""
+        return [key.reveal() for key in (*self.older_secret_keys, self.secret_key)]
 
     @property
     def rates(self) -> dict[str, Rate]:
@@ -102,7 +108,7 @@ class Settings:
         read = variables.read
         keys = read("BRIDGE_TOKENS", "", inbound_keys) or ()
         its_console = console(variables)
-        secret_key = variables.text("SECRET_KEY")
+        secret_key, *older_secret_keys = _secret_keys(variables)
         if is_web:
             _needs_of_web(variables, keys, its_console)
         setups = {name: one.read(variables) for name, one in declared().items()}
@@ -128,6 +134,7 @@ class Settings:
             retry_for=read("RETRY_FOR", "24h", duration),
             retention_days=read("RETENTION_DAYS", "30", whole(MIN_RETENTION_DAYS)),
             dyno=variables.text("DYNO"),
+            older_secret_keys=tuple(map(Secret, older_secret_keys)),
         )
         if variables.faults:
             raise SettingsInvalid(variables.faults)
@@ -135,19 +142,25 @@ class Settings:
 
 
 def _needs_of_web(variables: Variables, keys: tuple[InboundKey, ...], its_console: ConsoleSettings) -> None:
-    secret_key = variables.text("SECRET_KEY")
+    secret_key, *older_secret_keys = _secret_keys(variables)
     if not variables.is_development:
         if not keys and not variables.text("BRIDGE_TOKENS").strip(", "):
             variables.fault("BRIDGE_TOKENS is missing: name:secret[:scope+scope], comma-separated")
         if not secret_key:
             variables.fault("SECRET_KEY is missing: a long random text that signs links and sessions")
-    is_short = len(secret_key) < LEAST_SIGNING and (secret_key or variables.is_development)
+    shortest = min(map(len, (secret_key, *older_secret_keys)))
+    is_short = shortest < LEAST_SIGNING and (secret_key or variables.is_development)
     if its_console.is_on and is_short:
         # Whoever guesses it signs in to the console as whom they like.
         variables.fault(
             f"SECRET_KEY is {'too short' if secret_key else 'missing'}: it signs the console's sessions, so "
             "make it long and random, such as `openssl rand -hex 32` prints"
         )
+
+
+def _secret_keys(variables: Variables) -> list[str]:
+    """The one that signs, then those that are going out or coming in; a blank one if there is none."""
+    return [key for part in variables.text("SECRET_KEY").split(",") if (key := part.strip())] or [""]
 
 
 def _conversions(variables: Variables) -> ConversionSettings:

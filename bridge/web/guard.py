@@ -35,7 +35,7 @@ class Guard:
     def __init__(self, settings: Settings) -> None:
         self._keys = settings.keys
         self._is_open = settings.is_development and not settings.keys
-        self._signer = URLSafeTimedSerializer(settings.secret_key.reveal(), salt=SALT)
+        self._signer = URLSafeTimedSerializer(settings.signing_keys, salt=SALT)
 
     def needs(self, *scopes: str) -> Needs:
         """A check before each request of a blueprint: a key has one of these scopes. Its name is in `g.key_name`."""
@@ -61,7 +61,7 @@ class Guard:
         key = self._named(authorization.password or "")
         if key is None or not hmac.compare_digest(key.name.encode(), (authorization.username or "").encode()):
             return None
-        return self._signer.dumps([key.name, _digest(key.secret.reveal()).hex()[:16]])
+        return self._signer.dumps([key.name, _mark(key)])
 
     def _key_of(self, request: Request) -> InboundKey | None:
         if (basic := basic_of(request)) is not None:
@@ -87,9 +87,7 @@ class Guard:
         except (BadSignature, ValueError, TypeError):
             return None
         # A key that was taken away or given a new secret takes its tokens with it.
-        return next(
-            (k for k in self._keys if k.name == name and _digest(k.secret.reveal()).hex()[:16] == mark), None
-        )
+        return next((k for k in self._keys if k.name == name and _is_mark(mark, k)), None)
 
 
 def basic_of(request: Request) -> Authorization | None:
@@ -135,6 +133,17 @@ def _oauth_error(status: int, error: str, words: str) -> Response:
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="bridge"'
     return response
+
+
+def _mark(key: InboundKey) -> str:
+    """Changes with the key's secret, and tells nothing of it."""
+    return _digest(key.secret.reveal()).hex()[:16]
+
+
+def _is_mark(given: object, key: InboundKey) -> bool:
+    return isinstance(given, str) and hmac.compare_digest(
+        given.encode("utf-8", "replace"), _mark(key).encode()
+    )
 
 
 def _digest(secret: str) -> bytes:
