@@ -16,13 +16,18 @@ class Places:
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
         self.count = self.free = count
+        self.is_closed = False
 
     def take(self) -> bool:
         with self._lock:
-            if not self.free:
+            if self.is_closed or not self.free:
                 return False
             self.free -= 1
             return True
+
+    def close(self) -> None:
+        """No place is given any more; who has one may look at `is_closed`."""
+        self.is_closed = True
 
     def leave(self) -> None:
         """Errors: ValueError for one that was never taken."""

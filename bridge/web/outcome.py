@@ -92,7 +92,9 @@ def digest(*told: str | bytes) -> str:
 
 
 def _settled(parts: Parts, ids: tuple[str, ...], wait: float) -> list[dict[str, Any]] | None:
-    """The messages once all are settled; None when time is up, or at once when too many wait already."""
+    """The messages once all are settled; None when time is up, or at once when too many wait already or
+    this process stops.
+    """
     if not parts.waiters.take():
         return None
     try:
@@ -103,7 +105,7 @@ def _settled(parts: Parts, ids: tuple[str, ...], wait: float) -> list[dict[str, 
                     found = [reading.one(connection, one) for one in ids]
                     return [message for message in found if message]
             waited = time.monotonic() - began
-            if waited >= wait:
+            if waited >= wait or parts.waiters.is_closed:
                 return None
             time.sleep(min(max(LOOK_FIRST, waited / 10), LOOK_LAST, wait - waited))
     except UNAVAILABLE:  # it was taken: a 503 would ask for it again

@@ -121,6 +121,9 @@ class Worker(GeventWorker):
         while self.alive or self._open:
             gevent.sleep(LOOKS_EVERY)
             if not self.alive:
+                self.wsgi.extensions[
+                    "bridge"
+                ].waiters.close()  # what they wait for may last longer than the stop
                 self.shut_idle()
 
     def shut_idle(self) -> None:
