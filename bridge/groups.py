@@ -20,10 +20,10 @@ Answer = TypeVar("Answer")
 
 
 class _Entry(Generic[Asked, Answer]):
-    __slots__ = ("answer", "asked", "fault", "is_awaited", "is_done")
+    __slots__ = ("answer", "asked", "asked_at", "fault", "is_awaited", "is_done")
 
     def __init__(self, asked: Asked) -> None:
-        self.asked = asked
+        self.asked, self.asked_at = asked, time.monotonic()
         self.is_awaited = True
         self.is_done = threading.Event()
         self.answer: Answer | None = None
@@ -112,7 +112,7 @@ class Groups(Generic[Asked, Answer]):
         while group := self._next(began_at + self._every):
             began_at = time.monotonic()
             try:
-                answers = self._answered([entry.asked for entry in group], began_at + CALLER_WAITS)
+                answers = self._answered([entry.asked for entry in group], group[0].asked_at + CALLER_WAITS)
             except Exception as fault:  # noqa: BLE001  it is of those who asked
                 answers = [fault] * len(group)
             for entry, answer in zip(group, answers, strict=True):
