@@ -121,9 +121,8 @@ class Worker(GeventWorker):
         while self.alive or self._open:
             gevent.sleep(LOOKS_EVERY)
             if not self.alive:
-                self.wsgi.extensions[
-                    "bridge"
-                ].waiters.close()  # what they wait for may last longer than the stop
+                # What they wait for may last longer than the stop.
+                self.wsgi.extensions["bridge"].waiters.close()  # type: ignore[attr-defined]  # it is Flask's
                 self.shut_idle()
 
     def shut_idle(self) -> None:
