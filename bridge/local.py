@@ -114,7 +114,9 @@ def running(port: int, sandbox_port: int, database_url: str, *, quiet: bool = Fa
     }
     bridge = [sys.executable, "-m", "bridge"]
     noise = subprocess.DEVNULL if quiet else None
-    subprocess.run([*bridge, "migrate"], env=environ, check=True, stdout=subprocess.DEVNULL, stderr=noise)
+    migrate = [*bridge, "migrate"]
+    if subprocess.run(migrate, env=environ, check=False, stdout=subprocess.DEVNULL, stderr=noise).returncode:
+        raise InvalidValue("The database or templates/ could not be made ready; see above for the reason.")
     gunicorn = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}"]
     commands = {
         "sandbox": [*bridge, "sandbox", "--port", str(sandbox_port)],

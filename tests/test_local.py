@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge import demo
-from bridge.local import KEY, PASSWORD, USER, WEBHOOK_KEY, Local, _welcome
+from bridge.errors import InvalidValue
+from bridge.local import KEY, PASSWORD, USER, WEBHOOK_KEY, Local, _welcome, free_port, running
 from bridge.routes import rokt_webhooks
 from bridge.settings import webhook_secrets
 from bridge.subscribers.facts import SUFFIX_LENGTH, suffix_of
@@ -75,6 +77,22 @@ def test_what_is_pasted_a_second_time_is_no_repeat() -> None:
     assert other is not None
     assert one.subscription_id != other.subscription_id
     assert {len(suffix_of(told.subscription_id)) for told in (one, other)} == {SUFFIX_LENGTH}
+
+
+def test_a_database_that_cannot_be_made_ready_is_said_in_words(
+    sqlite_database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(sqlite_database_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA user_version = 1")  # as a move leaves it
+    connection.close()
+
+    with (
+        pytest.raises(InvalidValue, match="see above"),
+        running(free_port(), free_port(), sqlite_database_url),
+    ):
+        pass
+
+    assert "moved to PostgreSQL" in capfd.readouterr().err
 
 
 def test_the_demo_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
