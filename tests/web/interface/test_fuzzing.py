@@ -17,8 +17,8 @@ def test_whatever_comes_is_answered_as_the_document_says(start: Starter) -> None
         found = fuzz(bridge.app, document, config(2, secret("all"), is_short=True))
 
     print(found)
-    assert found.faults == {}
-    assert found.cases > 4_000
+    assert not found.faults, "\n".join(f"{kind}\n  {told}" for kind, told in found.faults.items())
+    assert found.cases > 3_500
     told = {f"{method.upper()} {path}" for path, its in document["paths"].items() for method in its}
     assert told == set(found.by_operation)
 
