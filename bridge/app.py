@@ -140,6 +140,8 @@ def prepare_start() -> None:
     """
     settings = Settings.from_env(os.environ, is_web=True)
     log.set_up(is_development=settings.is_development)
+    if not settings.is_development:
+        log.warn_of_root()
     database = Database(settings.database_url)
     try:
         with database.read() as connection:

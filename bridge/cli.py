@@ -105,6 +105,8 @@ def _worker(_given: argparse.Namespace) -> int:
     sys.setswitchinterval(0.0005)
     use_pinned_tzdata()
     log.set_up(is_development=settings.is_development)
+    if not settings.is_development:
+        log.warn_of_root()
     database = Database(settings.database_url, readers=1, process="worker")
     schema.wait_until_current(database)
     subscribers = SubscriberLedger(

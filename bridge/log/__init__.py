@@ -36,6 +36,12 @@ def set_up(*, is_development: bool, least: int = logging.INFO) -> None:
     )
 
 
+def warn_of_root() -> None:
+    """At the start of web and worker in production: whoever breaks into one of them would have the whole machine."""
+    if os.geteuid() == 0:
+        structlog.get_logger().warning("process.is_root")
+
+
 def _kind(value: object) -> str:
     """Of what is no plain value nothing is told but what it is: it may hold anything."""
     return f"<{type(value).__name__}>"
