@@ -156,7 +156,8 @@ def _welcome(local: Local) -> str:
     return (
         f"\nThe bridge listens on {local.web}, its outbox is delivered by a worker beside it.\n"
         f"The sandbox stands in for Rokt and Braze; what reaches it is listed at {local.sandbox}/\n\n"
-        f"The console is at {local.web}/console/ – sign in as {USER} with the password {PASSWORD}\n\n"
+        f"The console is at {local.web}/console/ – sign in as {USER} with the password {PASSWORD}\n"
+        f"What it takes and answers, with lines to paste: {local.web}/docs\n\n"
         f"Send a first Braze webhook from another terminal:\n\n{CURL.format(web=local.web, key=KEY)}\n"
         f"Look at what became of it:\n\n"
         f"curl -H 'Authorization: Bearer {KEY}' '{local.web}/v1/messages?limit=1'\n\n"

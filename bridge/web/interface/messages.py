@@ -150,7 +150,7 @@ MESSAGES = Group(
             "showMessage",
             "One message",
             (Answer(200, "The message, with the body that was sent in", ref("WholeMessage")), _NO_MESSAGE),
-            (Example("By its id", 200), Example("None", 404, path={"id": "nobody"})),
+            (Example("By an id of yours", 200), Example("None", 404, path={"id": "nobody"})),
             parameters=(_MESSAGE,),
         ),
         Operation(
@@ -170,7 +170,7 @@ MESSAGES = Group(
                     f"or `{InvalidPayload.title}`, while it is still on its way",
                 ),
             ),
-            (Example("A dead one", 202), Example("None", 404, path={"id": "nobody"})),
+            (Example("By the id of a dead one", 202), Example("None", 404, path={"id": "nobody"})),
             parameters=(
                 _MESSAGE,
                 flag("force", "Even if a later message of the event was delivered."),
@@ -263,7 +263,7 @@ JOBS = Group(
             "showJob",
             "How far a job is",
             (Answer(200, "The job", ref("Job")), _NO_JOB),
-            (Example("By its id", 200), Example("None", 404, path={"id": "nobody"})),
+            (Example("By an id of yours", 200), Example("None", 404, path={"id": "nobody"})),
             parameters=(_JOB_PATH,),
         ),
         Operation(
@@ -272,7 +272,7 @@ JOBS = Group(
             "stopJob",
             "Stop a job where it is",
             (Answer(200, "The job. What was done stays done", ref("Job")), _NO_JOB),
-            (Example("By its id", 200), Example("None", 404, path={"id": "nobody"})),
+            (Example("By an id of yours", 200), Example("None", 404, path={"id": "nobody"})),
             parameters=(_JOB_PATH,),
         ),
     ),

@@ -18,9 +18,10 @@ KEY, NAME = (
 
 def sample_of(operation: Operation, example: Example, *, is_guarded: bool) -> Mapping[str, str]:
     """As `x-codeSamples` of a document has it."""
+    otherwise = "" if example.status < 300 else f": answered {example.status}"
     return {
         "lang": "Shell",
-        "label": example.words,
+        "label": example.words + otherwise,
         "source": " \\\n  ".join(_words(operation, example, is_guarded)),
     }
 
