@@ -176,8 +176,10 @@ class RoktAudiences(WithoutLedger):
 
 
 def _part_of(message: Message) -> Part:
+    """Of a message from which somebody was taken who is forgotten the places mean others: it begins anew."""
+    whole = Part.whole(AudienceChange.of(message.request))
     stored = message.progress.get(PART)
-    return Part.of(stored) if stored else Part.whole(AudienceChange.of(message.request))
+    return Part.of(stored) if stored and stored["count"] == whole.count else whole
 
 
 def _of_part(message: Message, outcome: Outcome) -> Outcome:
