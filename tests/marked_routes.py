@@ -142,6 +142,8 @@ ROUTES: dict[str, list[Step]] = {
     "GET /readyz": [Step("/readyz")],
     "GET /metrics": [Step("/metrics")],
     "GET /v1/timezones": [Step("/v1/timezones")],
+    "GET /openapi.json": [Step("/openapi.json")],
+    "GET /docs": [Step("/docs")],
     "POST /oauth2/token": [
         Step("/oauth2/token", b"grant_type=client_credentials"),
         Step("/oauth2/token", f"grant_type=password&username={EMAIL}&password={TOKENS['all']}".encode()),
@@ -194,6 +196,10 @@ ROUTES: dict[str, list[Step]] = {
     "GET /v1/jobs": [Step("/v1/jobs")],
     "GET /v1/jobs/<job_id>": [Step("/v1/jobs/{job}")],
     "DELETE /v1/jobs/<job_id>": [Step("/v1/jobs/{job}")],
+    "POST /v1/forget": [
+        Step("/v1/forget?dry_run=1", {"user_id": USER, "email": EMAIL}),
+        Step("/v1/forget", {"user_id": f"another {USER}"}),
+    ],
     "GET /v1/destinations": [Step("/v1/destinations")],
     "POST /v1/destinations/<name>/pause": [Step("/v1/destinations/rokt_audiences/pause")],
     "POST /v1/destinations/<name>/resume": [Step("/v1/destinations/rokt_audiences/resume")],

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -282,7 +283,7 @@ class TestFaults:
     ) -> None:
         shutil.copy(stocked_sqlite, tmp_path / "bridge.db")
         lines: list[bytes] = []
-        monkeypatch.setattr("bridge.log._Lines.info", lambda _, line: lines.append(line.encode()))
+        monkeypatch.setattr("bridge.log.os", SimpleNamespace(write=lambda _, line: lines.append(line)))
         environ = production(NOWHERE, f"sqlite:///{tmp_path / 'bridge.db'}")
         app = create_app(Settings.from_env(environ, is_web=True))
 
@@ -309,7 +310,9 @@ class TestFaults:
         for part in ("inbox", "addressees", "previews"):
             getattr(app.extensions["bridge"], part).close()
         check_answers(answers)
-        assert NOTHING.shown_in(b"".join(lines).decode()) == []
+        told = b"".join(lines).decode()
+        assert NOTHING.shown_in(told) == []
+        assert ("request.failed" if status == 500 else "database.unavailable") in told
         assert len([one for one in answers if one.status == status]) > 40
 
 
