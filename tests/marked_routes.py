@@ -248,7 +248,10 @@ ROUTES: dict[str, list[Step]] = {
     "GET /console/messages/cancel": [Step(f"/console/messages/cancel?{urlencode({'user_id': USER})}")],
     "POST /console/messages/cancel": [Step("/console/messages/cancel", as_form=FORM | {"search": ""})],
     "GET /console/messages/jobs": [Step("/console/messages/jobs")],
-    "GET /console/messages/jobs/<job_id>": [Step("/console/messages/jobs/{job}")],
+    "GET /console/messages/jobs/<job_id>": [
+        Step("/console/messages/jobs/{job}"),
+        Step("/console/messages/jobs/{forget}"),
+    ],
     "POST /console/messages/jobs/<job_id>/stop": [Step("/console/messages/jobs/{job}/stop", as_form=FORM)],
     "GET /console/people": [Step(f"/console/people?{urlencode({'user_id': USER})}")],
     "GET /console/people/<path:user_id>": [Step("/console/people/user%20mk7391%2F%C3%A4")],
@@ -332,7 +335,9 @@ class Walk:
 
     send: Send
     cookies: dict[str, str] = field(default_factory=dict)
-    known: dict[str, str] = field(default_factory=lambda: {"message": "-", "dead": "-", "job": "-"})
+    known: dict[str, str] = field(
+        default_factory=lambda: {"message": "-", "dead": "-", "job": "-", "forget": "-"}
+    )
 
     def all(self) -> Iterator[Answer]:
         for route, steps in ROUTES.items():
@@ -428,3 +433,5 @@ class Walk:
             self.known["dead" if status == 422 else "message"] = told["id"]
         if route.startswith("POST /v1/messages/re") and "id" in told and status == 202:
             self.known["job"] = told["id"]
+        if route == "POST /v1/forget" and "job" in told:
+            self.known["forget"] = told["job"]
