@@ -28,7 +28,7 @@ from bridge.calendar import templates
 from bridge.calendar.engine import Template
 from bridge.outbox import enqueue
 from bridge.settings import Settings
-from bridge.web import guard, hooks, intake
+from bridge.web import answered, guard, hooks, intake
 
 FLASK = "Flask, routing, request id"
 ACCEPTING = (
@@ -76,7 +76,7 @@ def main(requests: int, *, is_bare: bool) -> None:
             _drive(watches.around(FLASK, bare.app.wsgi_app), watches, requests)
         else:
             log.set_up(is_development=False)  # before a logger is taken hold of
-            with watches.on([*ACCEPTING, (intake.log, "info", LOGGED)]):
+            with watches.on([*ACCEPTING, (answered.log, "info", LOGGED)]):
                 app = create_app(Settings.from_env(os.environ, is_web=True))
                 _drive(watches.around(FLASK, app.wsgi_app), watches, requests)
                 parts = app.extensions["bridge"]
