@@ -10,7 +10,7 @@ from bridge.errors import TemplateRefused
 from bridge.routes.calendar_events import ACTIONS, KEYS
 from bridge.routes.incoming import ACCOUNT_CODE, MOST_IDS, MOST_USER_ID
 from bridge.routes.rokt_dropin import IGNORED, NAMES, OUTER
-from bridge.web.interface import common
+from bridge.web.interface import common, forms
 from bridge.web.interface.common import BODY_REFUSALS, DONE, DRY_RUN, IDEMPOTENCY_KEY, OFF, PREFER, TAKEN
 from bridge.web.interface.operation import Answer, Example, Group, Operation, Schema, ref
 from bridge.web.interface.shapes import (
@@ -159,7 +159,7 @@ _SCHEMAS: dict[str, Schema] = {
     ),
     "ProblemOfTemplate": answer_of(
         {
-            **common.SCHEMAS["Problem"]["properties"],
+            **forms.SCHEMAS["Problem"]["properties"],
             "id": text("The dead message that keeps the request, to be replayed"),
         },
         may_miss=("id",),

@@ -11,7 +11,7 @@ from bridge.routes.api_events import ACCOUNT_ID, LIST, NEEDED, ROKTS, VERSIONS
 from bridge.routes.conversion_fields import EPOCH
 from bridge.routes.incoming import MOST_USER_ID
 from bridge.web.conversions import KEYS_OF_MANY
-from bridge.web.interface import common
+from bridge.web.interface import common, forms
 from bridge.web.interface.common import (
     BODY_REFUSALS,
     DRY_RUN,
@@ -335,7 +335,7 @@ GROUP = Group(
             words="The verdicts, in the bridge's form and in Rokt's",
         ),
         "RoktDryRun": answer_of(
-            {**common.SCHEMAS["DryRun"]["properties"], "data": ref("Unprocessed")},
+            {**forms.SCHEMAS["DryRun"]["properties"], "data": ref("Unprocessed")},
             may_miss=("reason", "warnings", "results"),
         ),
         "Unprocessed": answer_of(
@@ -348,7 +348,7 @@ GROUP = Group(
         ),
         "ProblemOfRokts": answer_of(
             {
-                **common.SCHEMAS["ProblemOfList"]["properties"],
+                **forms.SCHEMAS["ProblemOfList"]["properties"],
                 "data": either(
                     answer_of({"code": text(), "message": text()}), ref("Unprocessed"), words=_DATA
                 ),

@@ -18,10 +18,11 @@ from bridge.web.guard import Needs
 from bridge.web.interface import (
     audiences,
     calendar,
-    common,
     conversions,
     destinations,
     forgetting,
+    forms,
+    jobs,
     messages,
     offers,
     process,
@@ -37,8 +38,8 @@ GROUPS: tuple[Group, ...] = (
     conversions.GROUP,
     audiences.GROUP,
     offers.GROUP,
-    messages.MESSAGES,
-    messages.JOBS,
+    messages.GROUP,
+    jobs.GROUP,
     forgetting.GROUP,
     destinations.GROUP,
     templates.GROUP,
@@ -119,7 +120,7 @@ def build(app: Flask, now: datetime) -> dict[str, Any]:
     Errors: LookupError for an operation that the application has not.
     """
     paths: dict[str, dict[str, Any]] = {}
-    schemas = dict(common.SCHEMAS)
+    schemas = dict(forms.SCHEMAS)
     for group in GROUPS:
         schemas |= group.schemas
         for operation in group.operations:

@@ -6,7 +6,7 @@ from bridge.errors import InvalidPayload, MalformedJson, TooLarge
 from bridge.offers import PATH, Reason
 from bridge.offers.codes import CODES, RequestRefused
 from bridge.offers.request import FIELDS, IN_ADDRESS, INTEGRATION_FIELDS
-from bridge.web.interface import common
+from bridge.web.interface import forms
 from bridge.web.interface.common import DRY_RUN, NO_FORM, OFF, TOO_LARGE
 from bridge.web.interface.operation import PROBLEM, Answer, Example, Group, Operation, Parameter, Schema, ref
 from bridge.web.interface.shapes import (
@@ -217,7 +217,7 @@ GROUP = Group(
         "NoOffer": answer_of({"found": yes_no(const=False), "reason": one_of(Reason)}),
         "ProblemOfOffers": answer_of(
             {
-                **common.SCHEMAS["Problem"]["properties"],
+                **forms.SCHEMAS["Problem"]["properties"],
                 "errors": many(
                     answer_of(
                         {"field": text(), "message": text(), "code": one_of(CODES, "Rokt's")},

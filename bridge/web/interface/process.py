@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.metrics.page import CONTENT_TYPE
 from bridge.web.guard import TOKEN_LIVES
-from bridge.web.interface import common
+from bridge.web.interface import common, forms
 from bridge.web.interface.operation import FORM, HTML, PROBLEM, Answer, Example, Group, Operation, ref
 from bridge.web.interface.shapes import answer_of, mapping, number, one_of, text, whole
 
@@ -45,7 +45,7 @@ KEYS = Group(
         ),
         "ProblemOfToken": answer_of(
             {
-                **common.SCHEMAS["Problem"]["properties"],
+                **forms.SCHEMAS["Problem"]["properties"],
                 "error": text("By RFC 6749"),
                 "error_description": text(),
             }

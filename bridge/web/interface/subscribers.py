@@ -7,7 +7,7 @@ from bridge.ledger.subscribers import STATES
 from bridge.routes.incoming import SUBSCRIPTION_ID
 from bridge.routes.subscribers import ACTIONS, KEYS
 from bridge.subscribers.facts import FACTS, MOST_TAGS, MOST_VALUE, SUFFIX_LENGTH
-from bridge.web.interface import common
+from bridge.web.interface import common, forms
 from bridge.web.interface.common import (
     BODY_REFUSALS,
     DRY_RUN,
@@ -239,7 +239,7 @@ GROUP = Group(
         "WebhookTaken": answer_of(
             {
                 "id": text("The message's id"),
-                "state": common.STATES,
+                "state": forms.STATES,
                 "request_id": text(),
                 "is_repeat": yes_no("The same `eventId` came before"),
             },

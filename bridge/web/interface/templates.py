@@ -10,7 +10,7 @@ from bridge.calendar.engine.declarations import Variable
 from bridge.calendar.previews import Fault
 from bridge.calendar.versions import Draft, Entry, NotPublished, Past
 from bridge.errors import Conflict
-from bridge.web.interface import common
+from bridge.web.interface import common, forms
 from bridge.web.interface.common import BODY_REFUSALS, WRONG, not_found
 from bridge.web.interface.operation import Answer, Example, Group, Operation, Parameter, Schema, ref
 from bridge.web.interface.shapes import (
@@ -327,14 +327,14 @@ GROUP = Group(
         "Variable": answer_of(_VARIABLE),
         "ProblemOfConflict": answer_of(
             {
-                **common.SCHEMAS["Problem"]["properties"],
+                **forms.SCHEMAS["Problem"]["properties"],
                 "draft": or_null(answer_of(_DRAFT)),
                 "version": or_null(whole("What is published now")),
             },
             may_miss=("draft", "version"),
         ),
         "ProblemOfPublication": answer_of(
-            {**common.SCHEMAS["Problem"]["properties"], "faults": many(ref("Fault"))}, may_miss=("faults",)
+            {**forms.SCHEMAS["Problem"]["properties"], "faults": many(ref("Fault"))}, may_miss=("faults",)
         ),
     },
 )
