@@ -449,6 +449,26 @@ class TestBrokenOff:
         assert moved(file, server).before is not None
         assert len(rows(server, sa.select(messages))) == 3
 
+    def test_a_server_that_is_lost_in_the_middle_leaves_both_as_they_were(
+        self, file: Database, server: Database
+    ) -> None:
+        accept(file, *line_with(3))
+        file.close()
+        before = contents(server)
+
+        def lose(table: str, _done: int, _total: int) -> None:
+            if table == "bodies":
+                query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%'"
+                with server.write() as connection:
+                    connection.execute(sa.text(query))
+
+        with pytest.raises(InvalidValue, match="lost") as lost:
+            move(_url(file), _url(server), lose)
+
+        assert "Sale" not in str(lost.value)
+        assert (number_of(file), contents(server)) == (0, before)
+        assert moved(file, server).rows["messages"] == 3
+
     def test_a_server_that_is_lost_at_the_end_leaves_words(
         self, file: Database, server: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -76,8 +76,12 @@ class Source:
 
     def last_number(self, table: sa.Table) -> int:
         """The last of its own numbers that was given out, be it forgotten since; 0: none ever was."""
-        query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name")
-        return self._connection.execute(query, {"name": table.name}).scalar() or 0
+        column = table.autoincrement_column
+        if column is None:
+            return 0
+        noted = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+        last = self._connection.execute(noted, {"name": table.name}).scalar()
+        return last or self._connection.execute(sa.select(sa.func.max(column))).scalar() or 0
 
     def close_with(self, number: int) -> None:
         """From the next moment on the bridge refuses this file; 0 opens it again."""

@@ -89,7 +89,8 @@ class Target:
                     copy.write(block)
                     tell()
         except errors.OperationalError as lost:
-            raise InvalidValue("The target is not reachable any more. Nothing was changed.") from lost
+            what = f"was lost while {table.name} was copied: {type(lost).__name__}"  # DiskFull, for one
+            raise InvalidValue(f"The target {what}. Nothing was changed.") from lost
         except errors.Error as wrong:
             raise InvalidValue(
                 f"PostgreSQL cannot take {_place(table, wrong)}. Nothing was changed."
