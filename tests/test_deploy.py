@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bridge.local import ask, free_port
 
@@ -218,3 +219,31 @@ def read_unit(path: Path) -> configparser.ConfigParser:
     unit.optionxform = str  # type: ignore[assignment]
     unit.read(path, "utf-8")
     return unit
+
+
+class TestCompose:
+    SERVICES = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+
+    def test_each_process_runs_what_the_procfile_says(self) -> None:
+        commands = {name: self.SERVICES[name].get("command") for name in ("web", "worker", "migrate")}
+
+        assert commands["web"] is None  # the image's own
+        assert commands["worker"] == shlex.split(PROCFILE["worker"])
+        assert commands["migrate"] == shlex.split(PROCFILE["release"])
+
+    def test_none_may_write_or_rise(self) -> None:
+        for name in ("web", "worker", "migrate"):
+            assert self.SERVICES[name]["read_only"] is True
+            assert self.SERVICES[name]["cap_drop"] == ["ALL"]
+            assert self.SERVICES[name]["stop_grace_period"] == "30s"
+        assert self.SERVICES["web"]["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_nginx_leaves_paths_as_they_came() -> None:
+    lines = [
+        line.strip() for line in (ROOT / "deploy" / "nginx" / "bridge.conf").read_text("utf-8").splitlines()
+    ]
+
+    assert "merge_slashes off;" in lines
+    assert [line for line in lines if line.startswith("proxy_pass ")] == ["proxy_pass http://bridge;"]
+    assert "proxy_set_header Host $http_host;" in lines
