@@ -7,11 +7,11 @@ import logging
 import os
 import re
 import sys
-from contextlib import suppress
 from typing import Any
 
 import structlog
 
+from bridge.log import stderr
 from bridge.log.traces import without_words
 
 _ADDRESS = re.compile(r"[^\s\"'<>@,;:=]+@[^\s\"'<>@,;:]+")
@@ -74,11 +74,21 @@ class _Lines:
     other threads while they wait for both.
     """
 
+    lost = 0  # lines, of all loggers: whoever should read them reads too slowly, or not at all
+
     def __init__(self, *_: Any) -> None:
-        self._stderr = sys.stderr.fileno()
+        self._stderr = stderr.opened()
 
     def info(self, line: str) -> None:
-        with suppress(OSError):  # nobody reads any more, which is no reason to fail what is logged
+        try:
             os.write(self._stderr, f"{line}\n".encode("utf-8", "backslashreplace"))
+        except BlockingIOError:
+            _Lines.lost += 1
+        except OSError:
+            pass  # nobody reads any more, or the disk is full, which is no reason to fail what is logged
+        else:
+            if _Lines.lost:
+                lost, _Lines.lost = _Lines.lost, 0
+                structlog.get_logger().warning("log.lost", lines=lost)
 
     debug = warning = error = critical = exception = info
