@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import pairwise
+from time import thread_time
 
 import pytest
 from security.escapes import FRAME
@@ -32,6 +35,26 @@ def test_a_long_rendering_gives_way_again_and_again_and_is_cut_off(gave_way: lis
         render(ENDLESS)
 
     assert len(gave_way) > 5
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "{% for a in range(99) %}{% set x = range(9999) | unique | list %}{% endfor %}",
+        "{% for a in range(99) %}{% set x = range(9999) | list | sort(reverse=true) %}{% endfor %}",
+        "{% for a in range(9) %}{% set x = text | wordwrap(1) %}{% endfor %}",
+    ],
+)
+def test_no_step_keeps_the_others_waiting_for_long(monkeypatch: pytest.MonkeyPatch, trick: str) -> None:
+    """Of those that were the longest: 26 ms of the processor, where a tenth of a second is what others may notice."""
+    gave_way = [thread_time()]
+    monkeypatch.setattr(budget, "_others", [lambda: gave_way.append(thread_time())])
+
+    with suppress(TemplateFault):
+        render("{% set text = '" + "x " * 30_000 + "' %}" + trick)
+
+    assert len(gave_way) > 2
+    assert max(later - sooner for sooner, later in pairwise(gave_way[1:])) < 0.1
 
 
 def test_what_the_others_take_is_not_taken_from_a_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
