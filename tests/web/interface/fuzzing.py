@@ -200,7 +200,7 @@ def _is_told(recorder: Any, case_id: str) -> bool:
 
 def main() -> int:
     asked = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    asked.add_argument("--examples", type=int, default=150, help="of one operation, in each phase")
+    asked.add_argument("--examples", type=int, default=100, help="of one operation, in each phase")
     asked.add_argument("--url", help="a running bridge instead of one of its own")
     asked.add_argument("--key", default="all-secret", help="a key of all scopes")
     given = asked.parse_args()
