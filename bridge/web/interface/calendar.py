@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge.calendar.event import FIELDS, MOST_NOTIFY_BEFORE, MOST_TEXT, NO, YES
 from bridge.calendar.identifiers import MOST_EVENT_ID
-from bridge.errors import TemplateRefused
+from bridge.errors import InvalidPayload, TemplateRefused
 from bridge.routes.calendar_events import ACTIONS, KEYS
 from bridge.routes.incoming import ACCOUNT_CODE, MOST_IDS, MOST_USER_ID
 from bridge.routes.rokt_dropin import IGNORED, NAMES, OUTER
@@ -170,8 +170,8 @@ _SCHEMAS: dict[str, Schema] = {
 _REFUSED = Answer.of(
     TemplateRefused,
     "ProblemOfTemplate",
-    "or `The request is not right`. What the caller built wrongly is not kept; what a template refuses is kept as "
-    "dead, and `id` is the message to replay",
+    "the request is kept as dead, and `id` is the message to replay. Or: "
+    f"{InvalidPayload.title}: nothing of it is kept; `errors` names each field",
 )
 _REFUSALS = (*[one for one in BODY_REFUSALS if one.status != 422], _REFUSED, OFF)
 _PARAMETERS = (DRY_RUN, IDEMPOTENCY_KEY, PREFER)

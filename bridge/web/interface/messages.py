@@ -81,7 +81,7 @@ GROUP = Group(
                 Answer.of(
                     TemplateRefused,
                     "ProblemOfTemplate",
-                    f"or `{InvalidPayload.title}`, while it is still on its way",
+                    f"it stays dead, with the new reason. Or: {InvalidPayload.title}: it is still on its way",
                 ),
             ),
             (Example("By the id of a dead one", 202), Example("None", 404, path={"id": "nobody"})),

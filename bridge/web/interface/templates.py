@@ -9,7 +9,7 @@ from bridge.calendar.admission import MOST_NOTE, NAME
 from bridge.calendar.engine.declarations import Variable
 from bridge.calendar.previews import Fault
 from bridge.calendar.versions import Draft, Entry, NotPublished, Past
-from bridge.errors import Conflict
+from bridge.errors import Conflict, InvalidPayload
 from bridge.web.interface import common, forms
 from bridge.web.interface.common import BODY_REFUSALS, WRONG, not_found
 from bridge.web.interface.operation import Answer, Example, Group, Operation, Parameter, Schema, ref
@@ -131,7 +131,9 @@ _STRICT_NAME = Parameter(
 _UNKNOWN = not_found("with the names that are nearest")
 _CONFLICT = Answer.of(Conflict, "ProblemOfConflict", "nothing was overwritten; `draft` is what stands")
 _NOT_PUBLISHED = Answer.of(
-    NotPublished, "ProblemOfPublication", "`faults` says why. Or the request is not right"
+    NotPublished,
+    "ProblemOfPublication",
+    f"`faults` says why. Or: {InvalidPayload.title}: `errors` names each field",
 )
 _BODY = tuple(one for one in BODY_REFUSALS if one is not WRONG)
 _OPENING = """\
