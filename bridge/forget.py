@@ -30,6 +30,7 @@ from bridge.routes.calendar_messages import DESTINATION, line
 MOST = 256  # messages of one transaction: each has a line, whose key it holds
 MOST_RECALLED = 64
 MOST_EVENTS = 100_000
+MOST_ERASED = 256  # events of one transaction
 LOOKS_WITHIN = 1.0  # seconds; bodies are read for so long before what was found is written down
 NAMED = 5  # deletes that failed, in a job's reason
 DELETE = "delete"
@@ -63,7 +64,7 @@ class Prepared:
     """What was read for the next step. `quiet`: messages, by `seq` their lines, that must not leave any more.
 
     `recalls`: events that are deleted at Rokt next. `failed`: deletes there that did not come through.
-    `lines`: messages that are erased, with their lines; `is_last`: there are no more.
+    `lines`: messages that are erased, with their lines, and `events` of the ledger; `is_last`: there are no more.
     """
 
     linked: Linked
@@ -72,6 +73,7 @@ class Prepared:
     recalls: Sequence[Standing] = ()
     failed: Sequence[str] = ()
     lines: Mapping[int, int] = field(default_factory=dict)
+    events: Sequence[Standing] = ()
     is_last: bool = False
 
 
@@ -188,6 +190,9 @@ class Forget:
         progress["found"] = [seq for seq in found if seq not in set(some)]
         its_lines = forgetting.lines_of(connection, some)
         is_last = len(seqs) < MOST and after >= upto
+        events = ledger.events_of(connection, linked, MOST_ERASED + 1) if is_last else []
+        if len(events) > MOST_ERASED:
+            return Prepared(linked, progress, lines=its_lines, events=events[:MOST_ERASED])
         return Prepared(linked, progress, lines=its_lines, is_last=is_last)
 
     def _work(self, connection: Connection, job: Job, prepared: Prepared) -> Job:
@@ -254,6 +259,8 @@ class Forget:
         is_over = prepared.is_last and not erased.moved
         if is_over:
             _add(counts, _erase_ledgers(connection, linked, now))
+        elif prepared.events:
+            _add(counts, _erase_events(connection, prepared.events))
         done = erased.counts.get("messages", 0)
         job = replace(_with(job, progress, counts), count=job.done + done)
         cursor = job.upto if is_over else job.cursor + 1
@@ -264,10 +271,15 @@ class Forget:
 
 def _erase_ledgers(connection: Connection, linked: Linked, now: datetime) -> dict[str, int]:
     events = ledger.events_of(connection, linked, MOST_EVENTS) + ledger.events_of_nobody(connection, linked)
-    told = {"events": ledger.erase_events(connection, events)}
-    told["requests"] = forgetting.erase_subjects(connection, {one.place[1] for one in events}, linked.keys)
+    told = _erase_events(connection, events)
+    told["requests"] += forgetting.erase_subjects(connection, (), linked.keys)
     told["holders"] = ledger.erase_holders(connection, linked)
     return told | ledger.erase_subscriber(connection, linked, now)
+
+
+def _erase_events(connection: Connection, events: Sequence[Standing]) -> dict[str, int]:
+    requests = forgetting.erase_subjects(connection, {one.place[1] for one in events}, ())
+    return {"events": ledger.erase_events(connection, events), "requests": requests}
 
 
 def _marks(person: Person, linked: Linked) -> Marks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -128,23 +129,19 @@ def counted(connection: Connection, of: Linked) -> dict[str, int]:
 
 def erase_events(connection: Connection, events: Sequence[Standing]) -> int:
     """Forget what stands in these places, with whoever holds it, and take it from what is counted by day."""
-    places = sorted({one.place for one in events})
-    for start in range(0, len(places), 500):
-        some = places[start : start + 500]
-        its = sa.tuple_(_events.account_code, _events.rokt_event_id).in_(some)
-        in_order = sa.select(_events.rokt_event_id).where(its)
-        connection.execute(
-            in_order.order_by(_events.account_code, _events.rokt_event_id).with_for_update()
-        ).all()
-        connection.execute(
-            sa.delete(calendar_holders).where(
-                sa.tuple_(_holders.account_code, _holders.rokt_event_id).in_(some)
-            )
-        )
-        connection.execute(sa.delete(calendar_events).where(its))
-    for one in events:
-        _count_one_less(connection, one)
-    return len(places)
+    by_account: dict[str, list[str]] = {}
+    for account_code, event_id in sorted({one.place for one in events}):
+        by_account.setdefault(account_code, []).append(event_id)
+    for account_code, ids in by_account.items():
+        bound = {"ids": ids}
+        its = sa.and_(_events.account_code == account_code, among(_events.rokt_event_id, "ids"))
+        in_order = sa.select(_events.rokt_event_id).where(its).order_by(_events.rokt_event_id)
+        connection.execute(in_order.with_for_update(), bound).all()
+        held = sa.and_(_holders.account_code == account_code, among(_holders.rokt_event_id, "ids"))
+        connection.execute(sa.delete(calendar_holders).where(held), bound)
+        connection.execute(sa.delete(calendar_events).where(its), bound)
+    _count_less(connection, events)
+    return sum(map(len, by_account.values()))
 
 
 def erase_subscriber(connection: Connection, of: Linked, now: datetime) -> dict[str, int]:
@@ -258,19 +255,24 @@ def _external_id(identifier: str | None) -> str | None:
     return identifier.removeprefix(_EXTERNAL_ID)
 
 
-def _count_one_less(connection: Connection, one: Standing) -> None:
+def _count_less(connection: Connection, events: Sequence[Standing]) -> None:
     """An event of one person alone stands there with its title."""
-    if one.content is None:
-        return
-    at = datetime.fromisoformat(one.content["start"]).astimezone(UTC)
-    its_user = f"_{one.user_id}"
-    whole = one.place[1]
-    own = whole.removesuffix(its_user) if one.user_id and whole != its_user else whole
+    gone = Counter(key for one in events if one.content is not None for key in _counted_as(one, one.content))
     table = coming.c
-    its = sa.and_(
-        table.day == (at.date() - _EPOCH).days,
-        table.template == (one.template or ""),
-        table.event_id.in_([own, ""]),
-    )
-    connection.execute(sa.update(coming).where(its).values(people=table.people - 1))
-    connection.execute(sa.delete(coming).where(its, table.people <= 0))
+    days = sa.select(table.day, table.template, table.event_id, table.people).where(among(table.day, "days"))
+    for row in connection.execute(days, {"days": sorted({day for day, _, _ in gone})}).all():
+        count = gone.get((row.day, row.template, row.event_id), 0)
+        its = (table.day == row.day, table.template == row.template, table.event_id == row.event_id)
+        if count >= row.people:
+            connection.execute(sa.delete(coming).where(*its))
+        elif count:
+            connection.execute(sa.update(coming).where(*its).values(people=row.people - count))
+
+
+def _counted_as(one: Standing, content: Json) -> list[tuple[int, str, str]]:
+    """By itself, or as one of all of its template on its day."""
+    at = datetime.fromisoformat(content["start"]).astimezone(UTC)
+    whole, its_user = one.place[1], f"_{one.user_id}"
+    own = whole.removesuffix(its_user) if one.user_id and whole != its_user else whole
+    day = (at.date() - _EPOCH).days
+    return [(day, one.template or "", own), (day, one.template or "", "")]

@@ -95,7 +95,9 @@ def forgotten(parts: Parts, wish: Wish, *, by: str, request_id: str) -> dict[str
         with parts.database.read() as connection:
             if forget.is_held_up(connection, job):
                 break
-        job, _ = forget.step(job)
+        job, seconds = forget.step(job)
+        if job is not None and job.state in OPEN:
+            time.sleep(seconds)  # others write meanwhile
     if job is not None and job.state in OPEN:
         with parts.database.write() as connection:
             leases.let_go(connection, job)
