@@ -50,7 +50,9 @@ from bridge.database import UNAVAILABLE
 from bridge.errors import Answerable, Forbidden, NotFound
 from bridge.settings import Settings
 from bridge.web.answered import note
+from bridge.web.guard import check_form
 from bridge.web.parts import Parts
+from bridge.web.server import BROKEN_BODY
 
 # The page modules, in the order of the menu. Each has `register(console, parts)`, and may have
 # `NAV = (("Words", "endpoint"), …)`: what it adds to the menu.
@@ -129,7 +131,12 @@ def blueprint(parts: Parts, csrf: CSRFProtect) -> Blueprint:
                 return _to_sign_in()
             if not g.person.may(role or "publisher"):
                 raise Forbidden(f"This needs the role {role}; yours is {g.person.role}.")
-        csrf.protect()
+        if g.person is None:
+            check_form(request)
+        try:
+            csrf.protect()
+        except BROKEN_BODY:
+            return _fault(400, "The form broke off", "Nothing was changed. Send it once more.")
         return None
 
     @console.context_processor

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from flask import Blueprint, Request, Response, g, jsonify, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.datastructures import Authorization
+from werkzeug.exceptions import LengthRequired
 
-from bridge.errors import Forbidden, Unauthorized
+from bridge.errors import Forbidden, TooLarge, Unauthorized
 from bridge.settings import InboundKey, Settings
 from bridge.web.problems import problem
 from bridge.web.server import BROKEN_BODY
 
 TOKEN_LIVES = 3600  # seconds
 SALT = "oauth2-token"
+MOST_FORM = 16 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,17 @@ class Guard:
         return next((k for k in self._keys if k.name == name and _is_mark(mark, k)), None)
 
 
+def check_form(request: Request) -> None:
+    """Whoever is not known yet sends little, and says how much: the large bodies' places are not theirs to hold.
+
+    Errors: TooLarge, LengthRequired.
+    """
+    if (request.content_length or 0) > MOST_FORM:
+        raise TooLarge(f"A form may have {MOST_FORM // 1024} KiB at most.")
+    if request.content_length is None and "Transfer-Encoding" in request.headers:
+        raise LengthRequired
+
+
 def basic_of(request: Request) -> Authorization | None:
     """The name and the password of HTTP Basic; None where none were sent that can be read."""
     try:
@@ -105,6 +118,7 @@ def token_blueprint(guard: Guard) -> Blueprint:
 
     @blueprint.post("/oauth2/token")
     def issue() -> Response:
+        check_form(request)
         try:
             grant_type = request.form.get("grant_type")
         except BROKEN_BODY:

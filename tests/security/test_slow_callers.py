@@ -13,6 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from console.conftest import USERS
 from gunicorn.http.errors import InvalidRequestLine
 from processes import KEY, ROOT, Processes, running_web
 from structlog.testing import capture_logs
@@ -30,7 +31,12 @@ WITHOUT_A_KEY = WITH_BODY.replace(KEY.encode(), b"wrong")
 def bridge(ready_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     path = tmp_path_factory.mktemp("slow") / "bridge.db"
     shutil.copy(ready_sqlite, path)
-    quick = {"GUNICORN_CMD_ARGS": "--worker-class security.quick.Worker", "PYTHONPATH": str(ROOT / "tests")}
+    quick = {
+        "GUNICORN_CMD_ARGS": "--worker-class security.quick.Worker",
+        "PYTHONPATH": str(ROOT / "tests"),
+        "CONSOLE_USERS": USERS,
+        "SECRET_KEY": "0123456789abcdef",
+    }
     with running_web(f"sqlite:///{path}", **quick) as bridge:
         yield bridge
 
@@ -83,6 +89,21 @@ def test_who_is_refused_before_the_body_cannot_hold_the_connection_with_it(bridg
 
         assert answer.readline().startswith(b"HTTP/1.1 401")
         assert answer.read().endswith(b"}\n")
+
+
+@pytest.mark.parametrize("path", ["/oauth2/token", "/console/sign-in"])
+@pytest.mark.parametrize(
+    ("head", "status"), [("Content-Length: 70000", b"413"), ("Transfer-Encoding: chunked", b"411")]
+)
+def test_who_is_not_known_sends_little_and_says_how_much(
+    bridge: Processes, path: str, head: str, status: bytes
+) -> None:
+    """Nothing of such a body is waited for, and no place of the large ones taken."""
+    with caller(bridge) as sender:
+        form = "Content-Type: application/x-www-form-urlencoded"
+        sender.sendall(f"POST {path} HTTP/1.1\r\nHost: bridge\r\n{form}\r\n{head}\r\n\r\n".encode())
+
+        assert sender.recv(1000).split(b" ")[1] == status
 
 
 def test_a_connection_may_be_idle_between_two_requests(bridge: Processes) -> None:
