@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -557,6 +558,21 @@ def test_a_change_of_a_list_that_goes_in_parts_leaves_nobody_else_out(walked: Br
 
     assert walked.message(its_id)["state"] == "delivered"
     assert [one in json.dumps(walked.sent()) for one in people] == [False, True, True, True]
+
+
+def test_sqlite_writes_over_what_is_erased(start: Starter) -> None:
+    bridge = start()
+    for number in range(20):
+        bridge.accept(literal(user_id=ADA.user_id, event__event_id=f"e{number}", event__title=ADA.name * 20))
+        bridge.accept(literal(user_id=BOB.user_id, event__event_id=f"e{number}", event__title=BOB.name * 20))
+    file = Path(bridge.database.url.database or "")
+
+    forget(bridge, user_id=ADA.user_id)
+    with bridge.database.read() as connection:
+        assert connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)")).one()[0] == 0
+
+    content = file.read_bytes() + Path(f"{file}-wal").read_bytes()
+    assert [ADA.name.encode() in content, BOB.name.encode() in content] == [False, True]
 
 
 # Every table: those that hold something of people, which has to go with its time, and the others.
