@@ -32,6 +32,10 @@ MOST_RECALLED = 64
 MOST_EVENTS = 100_000
 MOST_ERASED = 256  # events of one transaction
 LOOKS_WITHIN = 1.0  # seconds; bodies are read for so long before what was found is written down
+KINDS = (
+    *("messages", "answers", "ended", "under_way", "list_changes", "requests"),
+    *("events", "holders", "subscriptions", "profiles", "filters"),
+)
 NAMED = 5  # deletes that failed, in a job's reason
 DELETE = "delete"
 ROUTE = "forget"
@@ -115,7 +119,7 @@ class Forget:
         options = {
             "recall": recall,
             "force": force,
-            "forgotten": {},
+            "forgotten": dict.fromkeys((*KINDS, "recalled", "not_recalled") if recall else KINDS, 0),
             "person": person.told(),
             "progress": {"phase": "recall" if recall else "erase"},
         }
