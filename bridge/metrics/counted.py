@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -47,6 +48,12 @@ _tokens, _retried = _counter(families.TOKENS), _counter(families.RETRIED)
 _slots, _taken_over = _counter(families.SLOTS), _counter(families.TAKEN_OVER)
 
 
+@cache
+def _series(family: Any, *labels: str) -> Any:
+    """One series of it: looked up for each request, statement and call. What labels may say is bounded."""
+    return family.labels(*labels)
+
+
 def begin_in_this_process() -> None:
     """After a fork: files of its own, with their room taken: a full disk would kill whoever writes there."""
     Path(os.environ[SHARED_FILES]).mkdir(exist_ok=True)
@@ -58,9 +65,9 @@ def begin_in_this_process() -> None:
 
 def answered(route: str, status: int, seconds: float) -> None:
     """A request was answered. `route`: its declared name, never what was called."""
-    _http.labels(route, class_of(status)).observe(seconds)
+    _series(_http, route, class_of(status)).observe(seconds)
     if status == 500:
-        _faults.labels(route).inc()
+        _series(_faults, route).inc()
 
 
 def stored(requests: int) -> None:
@@ -69,28 +76,28 @@ def stored(requests: int) -> None:
 
 
 def offered(outcome: str) -> None:
-    _offers.labels(outcome).inc()
+    _series(_offers, outcome).inc()
 
 
 def database_took(process: Process, operation: Literal["statement", "commit"], seconds: float) -> None:
-    _database.labels(process, operation).observe(seconds)
+    _series(_database, process, operation).observe(seconds)
 
 
 def called(upstream: str, status: str, seconds: float) -> None:
     """`upstream`: a destination's name or OFFERS_UPSTREAM; `status`: of CLASSES, or what stands in its place."""
-    _upstream.labels(upstream, status).observe(seconds)
+    _series(_upstream, upstream, status).observe(seconds)
 
 
 def asked_for_token(destination: str, outcome: str) -> None:
-    _tokens.labels(destination, outcome).inc()
+    _series(_tokens, destination, outcome).inc()
 
 
 def goes_again(destination: str, cause: str) -> None:
-    _retried.labels(destination, cause).inc()
+    _series(_retried, destination, cause).inc()
 
 
 def slots_taken(destination: str, slots: int) -> None:
-    _slots.labels(destination).inc(slots)
+    _series(_slots, destination).inc(slots)
 
 
 def taken_over(calls: int) -> None:
