@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from bridge.metrics import families
 from bridge.metrics.families import COUNTED, Family, Source
@@ -56,7 +57,7 @@ def _series(family: Any, *labels: str) -> Any:
 
 def begin_in_this_process() -> None:
     """After a fork: files of its own, with their room taken: a full disk would kill whoever writes there."""
-    Path(os.environ[SHARED_FILES]).mkdir(exist_ok=True)
+    Path(os.environ[SHARED_FILES]).mkdir(0o700, exist_ok=True)
     _taken_over.inc(0)  # finds that the process is another, and opens all of them
     for path in Path(os.environ[SHARED_FILES]).glob(f"*_{os.getpid()}.db"):
         with path.open("r+b") as file, suppress(OSError):
@@ -111,16 +112,17 @@ def class_of(status: int) -> str:
 
 def of_web() -> Samples:
     """What the web processes of this machine counted, this one and those beside it."""
-    return {series: value for series, value in _collected().items() if not _is_of_workers(series)}
+    is_shared = bool(os.environ.get(SHARED_FILES))
+    source = MultiProcessCollector(None) if is_shared else _registry  # type: ignore[no-untyped-call]
+    return {series: value for series, value in _collected(source).items() if not _is_of_workers(series)}
 
 
 def of_workers() -> Samples:
-    """What this process counted as a worker."""
-    return {series: value for series, value in _collected().items() if _is_of_workers(series)}
+    """What this process counted as a worker, and no other."""
+    return {series: value for series, value in _collected(_registry).items() if _is_of_workers(series)}
 
 
-def _collected() -> Samples:
-    source = MultiProcessCollector(None) if os.environ.get(SHARED_FILES) else _registry  # type: ignore[no-untyped-call]
+def _collected(source: Collector) -> Samples:
     return {
         key(sample.name, **sample.labels): sample.value
         for metric in source.collect()

@@ -36,11 +36,11 @@ class More:
     """What was counted since."""
 
     def __init__(self) -> None:
-        self._before = counted._collected()
+        self._before = counted._collected(counted._registry)
 
     @property
     def now(self) -> Samples:
-        return since(counted._collected(), self._before)
+        return since(counted._collected(counted._registry), self._before)
 
     def __call__(self, name: str, **labels: str) -> float:
         return self.now.get(key(name, **labels), 0)
