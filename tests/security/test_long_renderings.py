@@ -40,8 +40,8 @@ def test_a_long_rendering_gives_way_again_and_again_and_is_cut_off(gave_way: lis
 @pytest.mark.parametrize(
     "trick",
     [
-        "{% for a in range(99) %}{% set x = range(9999) | unique | list %}{% endfor %}",
-        "{% for a in range(99) %}{% set x = range(9999) | list | sort(reverse=true) %}{% endfor %}",
+        "{% for a in range(20) %}{% set x = range(9999) | unique | list %}{% endfor %}",
+        "{% for a in range(20) %}{% set x = range(9999) | list | sort(reverse=true) %}{% endfor %}",
         "{% for a in range(9) %}{% set x = text | wordwrap(1) %}{% endfor %}",
     ],
 )
@@ -49,6 +49,7 @@ def test_no_step_keeps_the_others_waiting_for_long(monkeypatch: pytest.MonkeyPat
     """Of those that were the longest: 26 ms of the processor, where a tenth of a second is what others may notice."""
     gave_way = [thread_time()]
     monkeypatch.setattr(budget, "_others", [lambda: gave_way.append(thread_time())])
+    monkeypatch.setattr(budget, "SECONDS", 1000)  # on a busy machine one step may take them all
 
     with suppress(TemplateFault):
         render("{% set text = '" + "x " * 30_000 + "' %}" + trick)
