@@ -112,7 +112,7 @@ def class_of(status: int) -> str:
 
 def of_web() -> Samples:
     """What the web processes of this machine counted, this one and those beside it."""
-    is_shared = bool(os.environ.get(SHARED_FILES))
+    is_shared = os.path.isdir(os.environ.get(SHARED_FILES, ""))  # somebody may sweep it away
     source = MultiProcessCollector(None) if is_shared else _registry  # type: ignore[no-untyped-call]
     return {series: value for series, value in _collected(source).items() if not _is_of_workers(series)}
 
