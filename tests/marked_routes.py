@@ -256,6 +256,8 @@ ROUTES: dict[str, list[Step]] = {
     "GET /console/people": [Step(f"/console/people?{urlencode({'user_id': USER})}")],
     "GET /console/people/<path:user_id>": [Step("/console/people/user%20mk7391%2F%C3%A4")],
     "GET /console/recall": [Step(f"/console/recall?template={TEMPLATE}")],
+    "GET /console/forget": [Step(f"/console/forget?{urlencode({'user_id': USER})}")],
+    "POST /console/forget": [Step("/console/forget", as_form=FORM | {"email": EMAIL})],
     "POST /console/recall": [Step("/console/recall", as_form=FORM)],
     "GET /console/import": [Step("/console/import")],
     "POST /console/import": [Step("/console/import", as_form=FORM)],

@@ -29,6 +29,7 @@ from bridge.console import (
     coming,
     dead,
     editor,
+    forget,
     imports,
     messages,
     openid,
@@ -70,6 +71,7 @@ PAGES: tuple[ModuleType, ...] = (
     people,
     coming,
     recall,
+    forget,
 )
 
 log = structlog.get_logger()

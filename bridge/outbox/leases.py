@@ -90,6 +90,7 @@ def advance(connection: Connection, job: Job, cursor: int, work: Work, now: date
             state=job.state,
             cursor=cursor,
             options=ended(job.options) if is_over else job.options,
+            count=job.count,
             done=job.done,
             skipped=job.skipped,
             failed=job.failed,

@@ -122,17 +122,22 @@ def _wish() -> Wish:
     body, _ = read_object(request)
     known = (*WHO, *OPTIONS)
     reader.refuse_unknown([name for name in body if name not in known], "is not known", known)
-    parsers = {"user_id": _user_id, "email": _email, "subscription_id": _subscription_id}
-    given = {name: reader.read(name, parsers[name], body[name]) for name in WHO if name in body}
-    if not given and not reader.errors:
-        reader.refuse("user_id", "is needed, or email, or subscription_id: whoever is to be forgotten")
+    person = read_person(reader, body)
     reader.check()
-    person = Person(*((given[name],) if name in given else () for name in WHO))
     options = {name: filters.option(name, body.get(name)) | flag(name) for name in OPTIONS}
     if options["force"] and not options["recall"]:
         reader.refuse("force", "means something with recall alone: erase though a delete at Rokt failed")
         reader.check()
     return Wish(person, options["recall"], options["force"], options["dry_run"])
+
+
+def read_person(reader: Reader, body: Mapping[str, Any]) -> Person:
+    """Whoever a body or a form names."""
+    parsers = {"user_id": _user_id, "email": _email, "subscription_id": _subscription_id}
+    given = {name: reader.read(name, parsers[name], body[name]) for name in WHO if name in body}
+    if not given and not reader.errors:
+        reader.refuse("user_id", "is needed, or email, or subscription_id: whoever is to be forgotten")
+    return Person(*((its,) if (its := given.get(name)) else () for name in WHO))
 
 
 def _user_id(given: object) -> str:
