@@ -172,7 +172,7 @@ def test_a_body_that_broke_off_is_called_so(bridge: Processes) -> None:
         assert b"The body broke off: 1 of its 500 bytes came." in sender.makefile("rb").read()
 
 
-def test_a_form_whose_chunks_are_none_is_called_so(bridge: Processes) -> None:
+def test_a_form_in_chunks_is_asked_for_its_length(bridge: Processes) -> None:
     lines = ("POST /oauth2/token HTTP/1.1", "Host: bridge", "Transfer-Encoding: chunked", "Connection: close")
     head = "\r\n".join((*lines, "Content-Type: application/x-www-form-urlencoded", "", "")).encode()
     with socket.create_connection(("127.0.0.1", bridge.port), MOST) as sender:
@@ -180,8 +180,8 @@ def test_a_form_whose_chunks_are_none_is_called_so(bridge: Processes) -> None:
 
         answer = sender.makefile("rb").read()
 
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"its chunks do not follow HTTP/1.1" in answer
+    assert answer.startswith(b"HTTP/1.1 411 ")
+    assert b"Length Required" in answer
 
 
 def a_head(length: int) -> bytes:
