@@ -9,18 +9,10 @@ import gc
 import os
 import shutil
 import sys
-import tempfile
-from pathlib import Path
 
-# Where the web processes of this machine keep what they count, so that each of them can serve it for all: in memory
-# if there is such a place. Named before anything imports prometheus_client, anew for each master, and only once.
-_ours = f"bridge-metrics-{os.getpid()}-"
-if _ours not in os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""):
-    _memory = Path("/dev/shm")  # noqa: S108  mkdtemp makes a place of its own there
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(
-        prefix=_ours, dir=_memory if os.access(_memory, os.W_OK) else None
-    )
-COUNTERS = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+from bridge.metrics import place
+
+COUNTERS = place.make()  # before anything imports prometheus_client
 
 from bridge import log
 from bridge.app import prepare_start

@@ -16,13 +16,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from bridge.metrics import families
+from bridge.metrics import families, place
 from bridge.metrics.families import COUNTED, Family, Source
 from bridge.metrics.samples import Key, Samples, key
 
 Process = Literal["web", "worker"]
 
-SHARED_FILES = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name for it
 OFFERS_UPSTREAM = "rokt_offers"  # the one that a web process calls; it is no destination
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 OTHER_STATUS = "other"
@@ -57,9 +56,9 @@ def _series(family: Any, *labels: str) -> Any:
 
 def begin_in_this_process() -> None:
     """After a fork: files of its own, with their room taken: a full disk would kill whoever writes there."""
-    Path(os.environ[SHARED_FILES]).mkdir(0o700, exist_ok=True)
+    Path(os.environ[place.NAME]).mkdir(0o700, exist_ok=True)
     _taken_over.inc(0)  # finds that the process is another, and opens all of them
-    for path in Path(os.environ[SHARED_FILES]).glob(f"*_{os.getpid()}.db"):
+    for path in Path(os.environ[place.NAME]).glob(f"*_{os.getpid()}.db"):
         with path.open("r+b") as file, suppress(OSError):
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
@@ -112,7 +111,7 @@ def class_of(status: int) -> str:
 
 def of_web() -> Samples:
     """What the web processes of this machine counted, this one and those beside it."""
-    is_shared = os.path.isdir(os.environ.get(SHARED_FILES, ""))  # somebody may sweep it away
+    is_shared = os.path.isdir(os.environ.get(place.NAME, ""))  # somebody may sweep it away
     source = MultiProcessCollector(None) if is_shared else _registry  # type: ignore[no-untyped-call]
     return {series: value for series, value in _collected(source).items() if not _is_of_workers(series)}
 

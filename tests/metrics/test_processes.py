@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from processes import KEY, Processes, running_web, wait_for
 from web.test_metrics import Page, read
 
+from bridge.metrics import place
 from bridge.metrics.samples import key
 
 PLACES = (Path("/dev/shm"), Path("/tmp"))
@@ -88,6 +91,20 @@ def test_nothing_is_left_when_they_stop(bridge: Processes) -> None:
     bridge.web.wait(30)
 
     assert counters_of(bridge) == []
+
+
+def test_what_a_killed_one_left_is_swept_away_at_the_next_start(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    for pid in (gone.pid, os.getpid()):
+        (tmp_path / f"bridge-metrics-{pid}-x").mkdir()
+        (tmp_path / f"bridge-metrics-{pid}-x" / "counter_1.db").touch()
+    (tmp_path / "bridge-metrics-of-somebody").mkdir()
+
+    place.sweep(tmp_path)
+
+    left = {one.name for one in tmp_path.iterdir()}
+    assert left == {f"bridge-metrics-{os.getpid()}-x", "bridge-metrics-of-somebody"}
 
 
 def test_they_go_on_where_somebody_cleans_up_behind_them(bridge: Processes) -> None:
