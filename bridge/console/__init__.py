@@ -257,7 +257,6 @@ def _headers(settings: Settings) -> Callable[[Response], Response]:
             "frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
         )
         response.headers["Content-Security-Policy"] = policy
-        response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Frame-Options"] = "DENY"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"

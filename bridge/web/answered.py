@@ -56,6 +56,7 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"  # some of what is answered are others' words
     # As it was declared: what was called may hold the secret of Rokt's webhook, or a user's id.
     route = request.url_rule.rule.removesuffix("<rest:rest>") if request.url_rule else ""
     status = response.status_code

@@ -59,6 +59,10 @@ class Connection(green.socket):
             came: bytes = super().recv(*given)
         except TimeoutError:
             return self._give_up()
+        except OSError as closed:
+            if closed.errno == errno.EBADF:  # by ourselves, as the process stops
+                return b""
+            raise
         finally:
             self.waits_since = None
         if not self._is_reading_body:

@@ -6,6 +6,7 @@ Threads would be slower by half: thirty of them fight for the interpreter at eve
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 # Seconds that a long rendering waits after each three milliseconds. At once it would let the other greenlets go on,
 # but not the database's threads: for each statement they wait until the interpreter is free.
 GIVES_WAY = 0.006
-LOOKS_EVERY = 0.1  # seconds, whether it is to stop
+LOOKS_EVERY = 0.1  # seconds, whether it is to stop, and whether there are too many connections
 # What reading a body may raise: it broke off, or its chunks are none.
 BROKEN_BODY = (OSError, ParseException)
 LARGE = 64 * 1024  # bytes of a body
@@ -45,7 +46,7 @@ _MISTAKES: tuple[tuple[type[BaseException], tuple[int, str]], ...] = (
     (errors.UnsupportedTransferCoding, (501, "Not Implemented")),
     (errors.ParseException, (400, "Bad Request")),
 )
-SPARE = 0.1  # of the connections: as many are accepted before anybody else runs
+SPARE = 0.1  # of the connections: as many may come between two looks
 
 
 def aside(call: Callable[..., Any], *given: Any) -> Any:
@@ -70,6 +71,7 @@ class Worker(GeventWorker):
 
     within = 10.0  # seconds for a head, and for a body
     taken_within = 30.0  # seconds for each piece of an answer
+    idle_for = 0.3  # seconds, before a connection is ended for the sake of others
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -86,8 +88,6 @@ class Worker(GeventWorker):
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         connection = Connection(client, self.within, self.taken_within)
         self._open.add(connection)
-        if len(self._open) > self.worker_connections * (1 - SPARE):
-            self._end_longest_waiting()
         try:
             super().handle(listener, connection, addr)
         finally:
@@ -124,16 +124,26 @@ class Worker(GeventWorker):
                 # What they wait for may last longer than the stop.
                 self.wsgi.extensions["bridge"].waiters.close()  # type: ignore[attr-defined]  # it is Flask's
                 self.shut_idle()
+            else:
+                self._end_longest_waiting()
 
     def shut_idle(self) -> None:
         for connection in self._open - self._busy:
             connection.end_unless_read()
 
     def _end_longest_waiting(self) -> None:
-        """Nobody is turned away because others keep their connections open and send nothing, or not enough."""
+        """Nobody is turned away because others keep their connections open and send nothing, or not enough.
+
+        Who was answered just now may be sending the next request already.
+        """
+        too_many = len(self._open) - int(self.worker_connections * (1 - SPARE))
+        if too_many <= 0:
+            return
+        until = time.monotonic() - self.idle_for
         waiting = [(one.waits_since, id(one), one) for one in self._open if one.waits_since is not None]
-        if waiting:
-            min(waiting)[-1].end_unless_read()
+        for waits_since, _, connection in sorted(waiting)[:too_many]:
+            if waits_since < until:
+                connection.end_unless_read()
 
 
 def _drain(body: Any) -> bool:

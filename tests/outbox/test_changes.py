@@ -155,13 +155,23 @@ class TestTheInbox:
         self, database: Database, outbox: Outbox, counts: Counts
     ) -> None:
         """The call is made again when its worker dies before it is settled."""
+        outbox.accept(a_message(line="asks"))
+        [call] = outbox.claim()
         inbox = Inbox(database, counts)
-        message = a_call().message
 
         for _ in range(2):
-            inbox.accept_found("a", {"found": True}, message)
+            inbox.accept_found("a", {"found": True}, call.message)
 
         inbox.close()
         assert counts.numbers == {"a": 1}
-        [row] = outbox.waiting()
-        assert row.is_head
+        assert [row.is_head for row in outbox.waiting()] == [True, True]
+
+    def test_what_was_found_out_for_a_message_that_was_erased_is_not_taken_in(
+        self, database: Database, counts: Counts
+    ) -> None:
+        inbox = Inbox(database, counts)
+
+        inbox.accept_found("a", {"found": True}, a_call().message)
+
+        inbox.close()
+        assert counts.numbers == {}

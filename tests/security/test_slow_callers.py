@@ -154,6 +154,19 @@ def test_as_many_open_connections_as_there_may_be_keep_nobody_out(sqlite_databas
         assert json.loads(idle.getresponse().read())
 
 
+def test_who_asks_again_at_once_is_answered_however_many_are_open(sqlite_database_url: str) -> None:
+    few = {"GUNICORN_CMD_ARGS": "--worker-connections 20"}
+    with running_web(sqlite_database_url, **few) as bridge, ExitStack() as opened:
+        callers = [
+            opened.enter_context(closing(HTTPConnection("127.0.0.1", bridge.port, timeout=MOST)))
+            for _ in range(20)
+        ]
+        for asker in callers * 20:
+            asker.auto_open = not asker.sock  # once connected, an end would be seen
+            asker.request("GET", "/healthz")
+            assert asker.getresponse().read()
+
+
 def test_a_malformed_request_is_logged_without_its_words_and_its_caller() -> None:
     worker = Worker.__new__(Worker)
     served, sender = socket.socketpair()

@@ -415,3 +415,8 @@ class TestADatabaseThatIsGone:
 
     def test_a_wrong_request_is_still_told_to_its_caller(self, gone: Bridge) -> None:
         assert gone.refuse(literal(user_id="")).fields == ["user_id"]
+
+
+def test_nobody_guesses_what_an_answer_is(bridge: Bridge) -> None:
+    for path in ("/v1/messages", "/v1/offers", "/nothing", "/healthz"):
+        assert bridge.call("GET", path).headers["X-Content-Type-Options"] == "nosniff"

@@ -86,7 +86,6 @@ def blueprint(app: Flask) -> Blueprint:
 def _kept(content: bytes, media: str) -> Response:
     response = Response(content, mimetype=media)
     response.headers["Cache-Control"] = KEPT_FOR
-    response.headers["X-Content-Type-Options"] = "nosniff"
     response.set_etag(hashlib.blake2b(content, digest_size=8).hexdigest())
     response.make_conditional(request)
     return response
