@@ -24,7 +24,7 @@ from bridge.filling import Claimed
 from bridge.message import Delivered, Message, Outcome, Rejected, State, Uncertain
 from bridge.metrics import causes
 from bridge.metrics import counted as metrics
-from bridge.outbox import claim, forgetting, retention, settle, states, tally, upkeep
+from bridge.outbox import claim, forgetting, retention, set_back, settle, states, tally, upkeep
 from bridge.outbox.claim import Call
 from bridge.outbox.counters import Carried
 from bridge.outbox.settle import Result
@@ -296,6 +296,7 @@ class Worker:
             log.warning("message.sent_again", **_of(message))
 
     def _keep_house(self) -> None:
+        self._follow_clock()
         began = time.monotonic()
         with self._database.write() as connection:
             now = clock(connection)
@@ -313,6 +314,19 @@ class Worker:
         with self._database.write() as connection:
             expired = self._expire(connection, clock(connection))
         self._is_house_untidy = len(expired) == upkeep.SWEEP_ROWS
+
+    def _follow_clock(self) -> None:
+        """Before the own row is written, which is the last to tell that the clock was set back."""
+        with self._database.read() as connection:
+            if not set_back.is_so(connection, clock(connection)):
+                return
+        log.warning("clock.set_back", worker=self._id)
+        after: int | None = 0
+        while after is not None:
+            with self._database.write() as connection:
+                after = set_back.mend_piece(connection, clock(connection), after)
+        with self._database.write() as connection:
+            set_back.mend_rest(connection, clock(connection))
 
     def _expire(self, connection: Connection, now: datetime) -> list[Message]:
         by_name = {d.name: d for d in self._destinations}

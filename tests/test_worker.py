@@ -169,6 +169,19 @@ class TestDelivery:
         assert (second.state, second.reason) == ("skipped", "Rokt already holds exactly this")
         assert len(sent(rokt)) == 1
 
+    def test_what_came_before_the_databases_clock_was_set_back_leaves_at_once(
+        self, outbox: Outbox, database_url: str, rokt: SandboxUnderTest
+    ) -> None:
+        with outbox.database.read() as connection:
+            ahead = clock(connection) + timedelta(hours=1)
+        outbox.beat("killed", ahead)
+        outbox.accept(a_message(), now=ahead)
+
+        with working(database_url, rokt):
+            settled(outbox)
+
+        assert len(sent(rokt)) == 1
+
     def test_new_ids_and_a_new_state_are_a_create_and_an_update_of_one_message(
         self, outbox: Outbox, database_url: str, rokt: SandboxUnderTest
     ) -> None:
