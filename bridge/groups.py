@@ -74,8 +74,11 @@ class Groups(Generic[Asked, Answer]):
             raise answer
         return answer
 
-    def ask_all(self, asked: Sequence[Asked]) -> list[Answer | BaseException]:
-        """The answer of each, or what `ask` would raise. All of them together may take as long as one."""
+    def ask_all(self, asked: Sequence[Asked], since: float | None = None) -> list[Answer | BaseException]:
+        """The answer of each, or what `ask` would raise. All of them together may take as long as one.
+
+        `since`: from when on the twenty seconds count, by the monotonic clock, if not from now.
+        """
         if self._thread is None:
             self._start()
         entries: list[_Entry[Asked, Answer]] = [_Entry(one) for one in asked]
@@ -85,7 +88,8 @@ class Groups(Generic[Asked, Answer]):
 
         def until() -> float:
             """Many callers are no reason to send one away: while the database works they wait for their turn."""
-            return min(max(asked_at, self._heard_at()) + CALLER_WAITS, asked_at + CALLER_WAITS_MOST)
+            most = (asked_at if since is None else since) + CALLER_WAITS_MOST
+            return min(max(asked_at, self._heard_at()) + CALLER_WAITS, most)
 
         return [entry.wait(until) for entry in entries]
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from bridge.database import UNAVAILABLE, Database
 from bridge.errors import SlotMissed
 from bridge.metrics import counted
-from bridge.outbox.budget import Lease, Slot
+from bridge.outbox.budget import SET_BACK, Lease, Slot
 from bridge.rate import Rate
 
 EARLY_LEAST, EARLY_MOST = 0.015, 0.15  # seconds before the last leased slot that the next are leased
@@ -74,6 +74,8 @@ class Pace:
     def look(self, credential: str, next_at: datetime | None, now: datetime) -> None:
         """Learn what others leased meanwhile."""
         wait = (next_at - now).total_seconds() if next_at else 0.0
+        if wait > SET_BACK.total_seconds():
+            wait = 0.0  # the next lease sets it right
         self._worth_at[credential] = time.monotonic() + wait - self._lead - self._early
 
     def lease(self, connection: Connection, credential: str, *, is_halved: bool) -> Lease:

@@ -325,6 +325,10 @@ class Worker:
         while after is not None:
             with self._database.write() as connection:
                 after = set_back.mend_piece(connection, clock(connection), after)
+        is_more = True
+        while is_more:
+            with self._database.write() as connection:
+                is_more = set_back.mend_settled(connection, clock(connection))
         with self._database.write() as connection:
             set_back.mend_rest(connection, clock(connection))
 

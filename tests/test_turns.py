@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from outbox.steps import DESTINATION
 
+from bridge import database as databases
 from bridge import turns
 from bridge.database import Database
 from bridge.errors import SlotMissed
@@ -118,6 +120,21 @@ class TestAPace:
         with database.write() as connection:
             lease = pace.lease(connection, "", **{"is_halved": False, **options})
             return pace.turns(lease, "", count, **{"is_halved": False, **options})
+
+    def test_a_clock_that_was_set_back_is_no_reason_to_wait_for_the_hour(
+        self, database: Database, pace: Pace
+    ) -> None:
+        with database.write() as connection:
+            now = databases.clock(connection)
+            row = {"destination": DESTINATION, "credential": "", "next_at": now + timedelta(hours=1)}
+            connection.execute(sa.insert(budgets).values(**row))
+
+        pace.look("", now + timedelta(hours=1), now)
+
+        assert pace.worth_at("") <= time.monotonic()
+        for _ in range(2):
+            self.lease(database, pace, 0)
+        assert self.next_at(database) < now + timedelta(seconds=3)
 
     def next_at(self, database: Database) -> Any:
         with database.read() as connection:

@@ -9,7 +9,7 @@ from itertools import groupby
 from bridge.conversions.batches import Part
 from bridge.conversions.calls import Call, Limits
 from bridge.destinations.batch import Pack
-from bridge.message import AT_MOST, Message, Outcome
+from bridge.message import AT_MOST, Message, Outcome, Undecided
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,10 @@ def packs_of(messages: Sequence[Message], standings: Sequence[Standing], limits:
                 load = Load()
                 break
             load = grown
+            if isinstance(one[1].outcome, Undecided) and (behind := len(its) - number - 1):
+                packs.append(Pack(load.messages, left_out=behind))  # a person decides before they go
+                load = Load()
+                break
     if load.messages:
         packs.append(Pack(load.messages, is_full=load.is_full(limits)))
     return packs

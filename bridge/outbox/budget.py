@@ -58,6 +58,7 @@ class Lease:
         self._after = self.began_at = time.monotonic()
         if next_at is not None and next_at > self._now + SET_BACK:
             next_at = self._now + timedelta(seconds=1)  # whatever was leased before has left by then
+            self._write(next_at)  # or the next lease would begin that second anew
         self._next_at = max(next_at or self._now, self._now + lead)
         self._until = self._now + lead + ahead
         self.lost = (self._next_at - next_at).total_seconds() if next_at else 0.0
@@ -76,8 +77,11 @@ class Lease:
         taken = [self._next_at + number * self._spacing for number in range(count)]
         self._next_at += count * self._spacing
         if taken:
-            self._connection.execute(sa.update(budgets).where(self._its_row).values(next_at=self._next_at))
+            self._write(self._next_at)
         return [self._slot((at - self._now).total_seconds()) for at in taken]
+
+    def _write(self, next_at: datetime) -> None:
+        self._connection.execute(sa.update(budgets).where(self._its_row).values(next_at=next_at))
 
     def _slot(self, wait: float) -> Slot:
         return Slot(self._after + wait, self._before + wait + FORFEITED_AFTER - ON_THE_WAY)

@@ -143,20 +143,22 @@ class Inbox:
             again_on=UNAVAILABLE,
         )
 
-    def accept(self, request: Request) -> Accepted:
-        """Store a request; returns after its commit.
+    def accept(self, request: Request, since: float | None = None) -> Accepted:
+        """Store a request; returns after its commit. `since`: when its caller came, by the monotonic clock.
 
-        Errors: DatabaseUnavailable when that took longer than five seconds or could not be done. An unknown
+        Errors: DatabaseUnavailable when that took too long (see `Groups.ask`) or could not be done. An unknown
         commit is one too: the caller's repeat is recognised.
         """
-        [answer] = self.accept_all([request])
+        [answer] = self.accept_all([request], since)
         if isinstance(answer, BaseException):
             raise answer
         return answer
 
-    def accept_all(self, requests: Sequence[Request]) -> list[Accepted | BaseException]:
+    def accept_all(
+        self, requests: Sequence[Request], since: float | None = None
+    ) -> list[Accepted | BaseException]:
         """The same for many, in their order: an answer for each, or why there is none."""
-        return [_translated(answer) for answer in self._groups.ask_all(requests)]
+        return [_translated(answer) for answer in self._groups.ask_all(requests, since)]
 
     def accept_found(self, change: Any, found: Json, message: Message) -> None:
         """Take in the change that the call of a message found out, once, however often the call is made.

@@ -69,10 +69,11 @@ def erase(connection: Connection, lines: Mapping[int, int], marks: Marks, now: d
     """Erase these messages, whose lines' keys are held, as far as they are still about this person."""
     done = Erased()
     seqs = list(lines)
-    rows = connection.execute(_LOCKED, {"seqs": seqs}).all() if seqs else []
-    # A claim holds no key: with its row's lock it has either not begun or written its call.
-    rows_of_calls = connection.execute(_WAITING.with_for_update(), {"seqs": seqs})
+    # A claim holds no key: with its row's lock it has either not begun or written its call. First these rows, as
+    # whoever takes over a silent worker's calls, who holds no key either, goes from them to the messages.
+    rows_of_calls = connection.execute(_WAITING.with_for_update(), {"seqs": seqs}).all()
     calls = {row.seq: None if row.call_id == HELD else row.call_id for row in rows_of_calls}
+    rows = connection.execute(_LOCKED, {"seqs": seqs}).all() if seqs else []
     done.moved = tuple(row.seq for row in rows if row.line != lines[row.seq])
     whole, cut = [], []
     for row in rows:

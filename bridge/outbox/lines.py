@@ -109,8 +109,12 @@ def give_up(
 
     Returns what ended.
     """
-    its_kind = waiting.c.call_id == HELD if is_uncertain else waiting.c.call_id.is_(None)
-    still = sa.select(waiting.c.seq).where(waiting.c.seq.in_(overdue), its_kind, *conditions)
+    still = sa.select(waiting.c.seq).where(
+        waiting.c.seq.in_(overdue), waiting.c.call_id.is_(None), *conditions
+    )
+    if is_uncertain:  # an earlier release held none of them
+        is_so = messages.c.state == State.UNCERTAIN
+        still = sa.select(messages.c.seq).where(messages.c.seq.in_(overdue), is_so)
     gone = read(connection, list(connection.scalars(still.with_for_update(skip_locked=True))))
     connection.execute(
         sa.update(messages)

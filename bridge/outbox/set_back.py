@@ -1,7 +1,7 @@
 """The database's clock was set back: what waits for a moment that it had reached once need not wait for it again.
 
 Every worker writes what the clock says into its own row, so a row from the future tells of it. What was to happen
-after that moment, such as the next try of a message, happens at once; order and lines do not go by the clock.
+after that moment, such as the next try of a message, happens at once.
 """
 
 from __future__ import annotations
@@ -11,16 +11,34 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from bridge.message import SETTLED
+from bridge.outbox import tally
 from bridge.outbox.sample_tables import counting
-from bridge.outbox.tables import destination_states, jobs, waiting, workers
+from bridge.outbox.tables import destination_states, jobs, messages, waiting, workers
 
 MOST_ROWS = 500  # of one piece: tens of milliseconds
-NEVER_AHEAD = timedelta(seconds=2)  # of the clock is a worker's row, unless that was set back
+LEAST = timedelta(seconds=30)  # what is less is waited for; a standby that takes over may be seconds behind
 
 
 def is_so(connection: Connection, now: datetime) -> bool:
-    ahead = sa.select(workers.c.id).where(workers.c.heartbeat_at > now + NEVER_AHEAD).limit(1)
-    return connection.scalar(ahead) is not None
+    """By the row of a worker, or that of whoever counts, which stays when no worker runs."""
+    ahead = sa.select(workers.c.id).where(workers.c.heartbeat_at > now + LEAST).limit(1)
+    of_counting = sa.select(counting.c.name).where(counting.c.held_until > now + tally.LASTS + LEAST).limit(1)
+    return connection.scalar(ahead) is not None or connection.scalar(of_counting) is not None
+
+
+def mend_settled(connection: Connection, now: datetime) -> bool:
+    """What ended later than now ended now, or it would be taken for newer than what ends next. A piece of it.
+
+    Returns whether there may be more.
+    """
+    found: list[int] = []
+    for state in SETTLED:
+        its = sa.select(messages.c.seq).where(messages.c.state == state, messages.c.settled_at > now)
+        in_order = its.order_by(messages.c.settled_at).limit(MOST_ROWS).with_for_update(skip_locked=True)
+        found += connection.scalars(in_order)
+    connection.execute(sa.update(messages).where(messages.c.seq.in_(found)).values(settled_at=now))
+    return bool(found)
 
 
 def mend_piece(connection: Connection, now: datetime, after: int) -> int | None:

@@ -53,7 +53,7 @@ def take(parts: Parts, arrival: Arrival) -> Response:
         check_credential(parts, calendar_request.account_code)
     if only_shows or not planned.messages or (call.is_test and not planned.requests):
         return dry_run(parts, call, planned)
-    accepted = parts.inbox.accept(_request(parts, arrival, call, planned, now))
+    accepted = parts.inbox.accept(_request(parts, arrival, call, planned, now), since=g.began_at)
     note_accepted(accepted)
     wait = wait_wanted()
     if call.is_test and wait is None:

@@ -18,6 +18,7 @@ from bridge.routes.incoming import name_shown
 from bridge.web.parts import Parts
 
 MOST_WAIT = 25.0  # seconds; Heroku's router gives up at 30
+ANSWERED_WITHIN = 27.0  # seconds after the request came
 LOOK_FIRST, LOOK_LAST = 0.05, 1.0  # seconds between two looks: a tenth of the time waited so far
 
 FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -50,6 +51,10 @@ def answer(parts: Parts, accepted: Accepted, *, wait: float | None, warnings: Se
     if accepted.state == State.ACCEPTED and warnings and not accepted.is_repeat:
         body["warnings"] = list(warnings)
     status = 200
+    if wait:
+        wait = min(
+            wait, ANSWERED_WITHIN - (time.monotonic() - g.began_at)
+        )  # to accept it took some time already
     if wait and accepted.state == State.ACCEPTED and (settled := _settled(parts, accepted.ids, wait)):
         shown = settled[0] if len(settled) == 1 else {"messages": settled}
         body = shown | body | {"state": _state_of(settled)}

@@ -173,6 +173,13 @@ class TestPacks:
 
         assert packs(messages, batch=BatchSettings(count=20)) == [Pack(20), Pack(10, is_full=False)]
 
+    def test_what_a_user_did_after_what_a_person_decides_about_waits_for_that(self) -> None:
+        unclear = stored(bought(0, ref=None), progress={UNSURE: True})
+        messages = [stored(bought(5)), unclear, *[stored(bought(0))] * 3, stored(bought(1))]
+
+        assert packs(messages) == [Pack(2, left_out=3), Pack(1, is_full=False)]
+        assert packs([unclear, stored(bought(1))]) == [Pack(2, is_full=False)]
+
     def test_what_a_user_has_left_waits_for_the_next_call(self) -> None:
         messages = [*[stored(bought(0))] * 2, *[stored(bought(1))] * 30]
 

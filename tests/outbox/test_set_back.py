@@ -10,12 +10,12 @@ from factories import NOON, a_message, line_with
 from outbox.steps import Outbox
 
 from bridge.message import Retry
-from bridge.outbox import set_back, states
+from bridge.outbox import set_back, states, tally
 from bridge.outbox.jobs import Job, Kind, create, newest, selection
 from bridge.outbox.leases import free, lease
 from bridge.outbox.reading import Filter
 from bridge.outbox.settle import Result
-from bridge.outbox.tables import jobs
+from bridge.outbox.tables import jobs, messages, workers
 from bridge.outbox.upkeep import STALE_AFTER
 
 AHEAD = NOON + timedelta(hours=1)  # what the clock showed before
@@ -32,6 +32,10 @@ def mend(outbox: Outbox) -> None:
     while after is not None:
         with outbox.database.write() as connection:
             after = set_back.mend_piece(connection, NOON, after)
+    is_more = True
+    while is_more:
+        with outbox.database.write() as connection:
+            is_more = set_back.mend_settled(connection, NOON)
     with outbox.database.write() as connection:
         set_back.mend_rest(connection, NOON)
 
@@ -47,6 +51,26 @@ def test_a_workers_row_tells_of_it_until_it_is_mended(outbox: Outbox) -> None:
     mend(outbox)
 
     assert not is_set_back(outbox)
+
+
+def test_the_row_of_whoever_counts_tells_of_it_where_no_worker_runs(outbox: Outbox) -> None:
+    with outbox.database.write() as connection:
+        connection.execute(sa.delete(workers))
+        tally.hold(connection, "w-0", AHEAD)
+    assert is_set_back(outbox)
+
+    mend(outbox)
+
+    assert not is_set_back(outbox)
+
+
+def test_what_ended_in_the_hour_before_is_older_than_what_ends_next(outbox: Outbox) -> None:
+    outbox.accept(a_message(), now=AHEAD)
+    outbox.deliver(now=AHEAD)
+
+    mend(outbox)
+
+    assert [row.settled_at for row in outbox.rows(sa.select(messages.c.settled_at))] == [NOON]
 
 
 def test_a_row_of_just_now_tells_of_nothing(outbox: Outbox) -> None:

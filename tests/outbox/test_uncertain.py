@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import sqlalchemy as sa
 from factories import NOON, a_message, line_with
 from outbox.steps import DAY, DESTINATION, Outbox, ids
 
@@ -12,6 +13,7 @@ from bridge.outbox import claim, reading, retention
 from bridge.outbox.claim import Call
 from bridge.outbox.lines import give_up
 from bridge.outbox.merging import with_their_lines
+from bridge.outbox.tables import messages, waiting
 from bridge.outbox.upkeep import STALE_AFTER
 
 LOST = Uncertain("no whole answer in time", 7, is_final=True)
@@ -94,6 +96,16 @@ class TestItsLine:
         outbox.deliver()
         assert outbox.states() == ["dead", "delivered"]
         assert outbox.faults() == []
+
+    def test_is_cancelled_too_if_an_earlier_release_did_not_hold_it(self, outbox: Outbox) -> None:
+        outbox.accept(a_message())
+        outbox.settle(outbox.claim(), LOST)
+        with outbox.database.write() as connection:
+            [seq] = connection.scalars(sa.select(messages.c.seq))
+            connection.execute(sa.delete(waiting))
+            gone = give_up(connection, [seq], "cancelled by me", NOON, is_uncertain=True)
+
+        assert (len(gone), outbox.states()) == (1, ["dead"])
 
     def test_is_not_touched_by_a_cancel_of_what_waits(self, outbox: Outbox) -> None:
         outbox.accept(*line_with(2))

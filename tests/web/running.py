@@ -22,7 +22,7 @@ from bridge.app import create_app
 from bridge.calendar.versions.files import FOLDER, take_in
 from bridge.database import Database
 from bridge.destinations import configured
-from bridge.outbox.tables import messages, waiting
+from bridge.outbox.tables import HELD, messages, waiting
 from bridge.settings import Settings
 from bridge.worker import Worker
 
@@ -190,13 +190,14 @@ class Bridge:
             return connection.scalar(sa.select(sa.func.count()).select_from(messages)) or 0
 
     def deliver(self) -> None:
-        """Run a worker until nothing waits any more."""
+        """Run a worker until nothing waits any more, but for a person."""
         with self.working():
             self.wait_until(self.is_empty)
 
     def is_empty(self) -> bool:
         with self.database.read() as connection:
-            return connection.scalar(sa.select(waiting.c.seq).limit(1)) is None
+            leaves = sa.func.coalesce(waiting.c.call_id, "") != HELD
+            return connection.scalar(sa.select(waiting.c.seq).where(leaves).limit(1)) is None
 
     @contextmanager
     def working(self) -> Iterator[None]:

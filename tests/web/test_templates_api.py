@@ -418,7 +418,9 @@ class TestRollingBack:
 
 def test_the_example_of_the_docs_is_published(stocked: Bridge) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
-    [body] = re.findall(r"curl -X PUT \S+/v1/templates/store_opening [^\n]* -d '(.*?)'\n", docs, re.DOTALL)
+    [body] = re.findall(
+        r"curl -X PUT \S+/v1/templates/store_opening \\\n[^\n]* -d '(.*?)'\n", docs, re.DOTALL
+    )
 
     saved = stocked.call("PUT", "/v1/templates/store_opening", json.loads(body))
     published = stocked.post({"note": "first"}, "/v1/templates/store_opening/publish")
