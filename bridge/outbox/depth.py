@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from bridge.outbox import ladder
 from bridge.outbox.ladder import Seconds
 from bridge.outbox.sample_tables import depths, samples
-from bridge.outbox.tables import messages, waiting
+from bridge.outbox.tables import LEAVES, messages, waiting
 from bridge.outbox.tally import COUNTED, latency
 from bridge.rows import among, upsert
 
@@ -134,7 +134,9 @@ def _piece() -> sa.Select[Any]:
     span = (table.seq > sa.bindparam("after"), table.seq <= sa.bindparam("upto"))
     # In its order, and with a limit that is never reached: grouped at once it might be read by the index of lanes,
     # which is all that waits.
-    in_order = sa.select(table.seq, table.destination, table.expires_at).where(*span).order_by(table.seq)
+    in_order = (
+        sa.select(table.seq, table.destination, table.expires_at).where(*span, LEAVES).order_by(table.seq)
+    )
     row = in_order.limit(_EVERYTHING).subquery().c
     part = (row.seq - sa.bindparam("first", type_=sa.BigInteger)) // sa.bindparam(
         "width", type_=sa.BigInteger

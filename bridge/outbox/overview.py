@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bridge.outbox.tables import calls, messages, waiting
+from bridge.outbox.tables import LEAVES, calls, messages, waiting
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ def backlogs(connection: Connection) -> dict[str, Backlog]:
         sa.select(
             waiting.c.destination, sa.func.count().label("messages"), sa.func.min(waiting.c.seq).label("seq")
         )
+        .where(LEAVES)
         .group_by(waiting.c.destination)
         .order_by(waiting.c.destination)
     ).all()

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from bridge.message import SETTLED, Json, State
 from bridge.outbox.causes import pattern_of
-from bridge.outbox.tables import HELD, attempts, bodies, messages, waiting
+from bridge.outbox.tables import HELD, LEAVES, attempts, bodies, messages, waiting
 
 MOST_LISTED = 200
 
@@ -171,7 +171,7 @@ def received(connection: Connection, seqs: Sequence[int]) -> dict[int, datetime]
 
 def waiting_since(connection: Connection) -> datetime | None:
     """When the oldest message that still waits was accepted."""
-    query = sa.select(sa.func.min(waiting.c.seq))
+    query = sa.select(waiting.c.seq).where(LEAVES).order_by(waiting.c.seq).limit(1)
     received = sa.select(messages.c.received_at).where(messages.c.seq == query.scalar_subquery())
     oldest: datetime | None = connection.scalar(received)
     return oldest

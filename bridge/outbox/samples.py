@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from bridge.outbox.depth import Run
 from bridge.outbox.ladder import MINUTE, Held, older
 from bridge.outbox.sample_tables import counting, depths, samples, template_samples
-from bridge.outbox.tables import messages, waiting, workers
+from bridge.outbox.tables import LEAVES, messages, waiting, workers
 from bridge.outbox.tally import COUNTED, TOTAL
 from bridge.outbox.upkeep import STALE_AFTER
 
@@ -190,7 +190,10 @@ def begin_of(minute: int) -> datetime:
 
 def _first_waiting() -> sa.Select[Any]:
     first = (
-        sa.select(waiting.c.seq, waiting.c.destination).order_by(waiting.c.seq).limit(sa.bindparam("most"))
+        sa.select(waiting.c.seq, waiting.c.destination)
+        .where(LEAVES)
+        .order_by(waiting.c.seq)
+        .limit(sa.bindparam("most"))
     )
     piece = first.subquery().c
     counted = (sa.func.count().label("messages"), sa.func.min(piece.seq).label("seq"))

@@ -112,6 +112,7 @@ Index(
     postgresql_where=sa.text("is_head"),
     sqlite_where=sa.text("is_head = 1"),
 )
+LEAVES = sa.func.coalesce(waiting.c.call_id, "") != HELD  # by itself, sooner or later: for no person's word
 # A lane: what waits of one account with one priority, in the order in which it is due.
 Index(
     "waiting_lanes",

@@ -9,10 +9,12 @@ from factories import NOON, a_message, line_with
 from outbox.steps import DAY, DESTINATION, Outbox, ids
 
 from bridge.message import UNSURE, Delivered, Rejected, Retry, State, Uncertain, Undecided
-from bridge.outbox import claim, reading, retention
+from bridge.outbox import claim, overview, reading, retention, samples
 from bridge.outbox.claim import Call
+from bridge.outbox.depth import Depth
 from bridge.outbox.lines import give_up
 from bridge.outbox.merging import with_their_lines
+from bridge.outbox.sample_tables import depths
 from bridge.outbox.tables import messages, waiting
 from bridge.outbox.upkeep import STALE_AFTER
 
@@ -68,6 +70,26 @@ class TestItsLine:
             unclear, behind = reading.shown(connection, [row.seq for row in outbox.waiting()])
         assert (unclear["waits_for"], behind["waits_for"]) == (None, unclear["id"])
         assert outbox.faults() == []
+
+    def test_is_counted_as_waiting_without_it(self, outbox: Outbox) -> None:
+        outbox.accept(*line_with(2))
+        outbox.settle(outbox.claim(), LOST)
+        later = NOON + timedelta(minutes=1)
+        with outbox.database.write() as connection:
+            behind = sa.select(sa.func.max(messages.c.seq)).scalar_subquery()
+            connection.execute(sa.update(messages).where(messages.c.seq == behind).values(received_at=later))
+
+        count = Depth()
+        with outbox.database.write() as connection:
+            while not count.piece(connection, later):
+                pass
+            count.write(connection, later)
+            kept = connection.execute(sa.select(depths.c.waiting, depths.c.oldest_at)).one()
+            live = samples.waiting_by_destination(connection)[DESTINATION]
+
+            assert tuple(kept) == (live.messages, live.oldest_at) == (1, later)
+            assert overview.backlogs(connection) == {DESTINATION: overview.Backlog(1, later)}
+            assert reading.waiting_since(connection) == later
 
     def test_does_not_expire_or_leave_with_a_probe(self, outbox: Outbox) -> None:
         outbox.accept(a_message(expires_at=NOON + timedelta(minutes=1)))
