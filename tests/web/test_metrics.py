@@ -276,7 +276,7 @@ class TestHowItStands:
 
 class TestSeriesAreBounded:
     def test_no_caller_makes_a_new_one(self, whole: Bridge) -> None:
-        for name in ("first", "second"):  # whatever there is to count, the page itself too, has been counted then
+        for name in ("first", "second"):  # so that whatever there is to count has been, the page itself too
             self.be_a_nuisance(whole, name)
             before = page_of(whole)
         for name in ("third", "fourth"):
