@@ -50,6 +50,10 @@ class Load:
         return self.most is not None or self.messages >= limits.messages or not self.call.has_room(limits)
 
 
+def _is_undecided(one: tuple[Message, Standing]) -> bool:
+    return isinstance(one[1].outcome, Undecided)
+
+
 def packs_of(messages: Sequence[Message], standings: Sequence[Standing], limits: Limits) -> list[Pack]:
     """The calls of messages of which each user's follow each other. One message always fits."""
     packs: list[Pack] = []
@@ -62,15 +66,13 @@ def packs_of(messages: Sequence[Message], standings: Sequence[Standing], limits:
             load = Load()
         for number, one in enumerate(its):
             grown = load.with_one(*one, is_same_user=number > 0)
-            if load.messages and not grown.fits(limits):
+            # What a person has to decide about comes before what leaves.
+            waits = number > 0 and _is_undecided(its[number - 1]) and not _is_undecided(one)
+            if waits or (load.messages and not grown.fits(limits)):
                 packs.append(Pack(load.messages, left_out=len(its) - number))
                 load = Load()
                 break
             load = grown
-            if isinstance(one[1].outcome, Undecided) and (behind := len(its) - number - 1):
-                packs.append(Pack(load.messages, left_out=behind))  # a person decides before they go
-                load = Load()
-                break
     if load.messages:
         packs.append(Pack(load.messages, is_full=load.is_full(limits)))
     return packs

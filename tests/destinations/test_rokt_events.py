@@ -178,6 +178,7 @@ class TestPacks:
         messages = [stored(bought(5)), unclear, *[stored(bought(0))] * 3, stored(bought(1))]
 
         assert packs(messages) == [Pack(2, left_out=3), Pack(1, is_full=False)]
+        assert packs([unclear, unclear, stored(bought(0)), unclear]) == [Pack(2, left_out=2)]
         assert packs([unclear, stored(bought(1))]) == [Pack(2, is_full=False)]
 
     def test_what_a_user_has_left_waits_for_the_next_call(self) -> None:
