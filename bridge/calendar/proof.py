@@ -49,8 +49,8 @@ def proof(
 
     `cases`: its renderings, the examples first, as Previews.branches gives them. `payloads`: variables that were
     really sent, the newest ones. `shape`: what Previews.shape says of these sources; without it they are compiled
-    here, which takes some ten milliseconds: then call it aside. Of a shared piece only what can be said without an
-    event.
+    here, which takes some ten milliseconds: in a web process, call it in turn. Of a shared piece only what can be
+    said without an event.
     """
     if (
         cases

@@ -45,15 +45,16 @@ def _at_once(call: Callable[..., Any], *given: Any) -> Any:
 class Templates:
     """The published templates of one process.
 
-    `aside`: how a call is made that would hold up all other work: compiling the longest takes seconds.
+    `in_turn`: how a call is made that would hold up all other work: compiling the longest takes seconds.
     """
 
-    def __init__(self, database: Database, aside: Callable[..., Any] = _at_once) -> None:
+    def __init__(self, database: Database, in_turn: Callable[..., Any] = _at_once) -> None:
         self._database = database
-        self._aside = aside
+        self._in_turn = in_turn
         self._edition = _Edition({})
         self._looked_at = float("-inf")
         self._looking = threading.Lock()
+        self._compiling = threading.Lock()
         self._cut_offs: dict[tuple[str, int], list[float]] = {}
 
     def published(self, name: str) -> tuple[Template, int]:
@@ -69,7 +70,7 @@ class Templates:
             raise TemplateRefused("template suspended", [FieldError("template", told)])
         compiled = edition.compiled.get(name)
         if compiled is None:
-            compiled = edition.compiled[name] = self._aside(_compile, name, edition.versions)
+            compiled = self._compiled(edition, name)
         if isinstance(compiled, TemplateFault):
             raise TemplateRefused(compiled.cause, [FieldError("template", str(compiled))])
         return compiled, version.version
@@ -90,6 +91,13 @@ class Templates:
                 .values(suspended_at=clock(connection))
             )
         self._looked_at = float("-inf")
+
+    def _compiled(self, edition: _Edition, name: str) -> Template | TemplateFault:
+        """Once, however many ask for it at a time."""
+        with self._compiling:
+            if name not in edition.compiled:
+                edition.compiled[name] = self._in_turn(_compile, name, edition.versions)
+        return edition.compiled[name]
 
     def _current(self) -> _Edition:
         if time.monotonic() - self._looked_at > LOOK_EVERY and self._looking.acquire(

@@ -16,7 +16,7 @@ from bridge.outbox import causes
 from bridge.outbox.causes import Failures
 from bridge.outbox.reading import received, shown
 from bridge.web.parts import Parts
-from bridge.web.server import aside
+from bridge.web.server import in_turn
 
 NAV = (("Needs you", "dead"),)
 STATES = (State.DEAD, State.UNCERTAIN)
@@ -49,7 +49,7 @@ def register(console: Blueprint, parts: Parts) -> None:
         with parts.database.browse() as connection:
             for state in STATES:
                 rows, is_all = causes.newest(connection, state)
-                groups += aside(causes.grouped, state, rows)
+                groups += in_turn(causes.grouped, state, rows)
                 is_whole = is_whole and is_all
             shown_groups = sorted(groups, key=lambda one: -one.count)[:MOST_GROUPS]
             newest = shown(connection, [one.newest for one in shown_groups])

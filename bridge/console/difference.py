@@ -18,7 +18,7 @@ class Line:
 
 
 def difference(first: str, second: str) -> list[Line]:
-    """Long texts take tens of milliseconds: aside, in a web process."""
+    """Long texts take tens of milliseconds: in turn, in a web process."""
     before, after = first.split("\n"), second.split("\n")
     found: list[Line] = []
     groups = difflib.SequenceMatcher(None, before, after, autojunk=len(before) + len(after) > 400)

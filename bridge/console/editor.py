@@ -23,7 +23,7 @@ from bridge.console.roles import needs
 from bridge.database import clock
 from bridge.errors import InvalidPayload
 from bridge.web.parts import Parts
-from bridge.web.server import aside
+from bridge.web.server import in_turn
 
 MOST_COPIES = 50
 JUST_NOW = 300  # seconds: whoever wrote that lately may still be at it
@@ -135,7 +135,7 @@ def _conflict(parts: Parts, name: str, mine: str, conflict: DraftConflict) -> Re
     theirs = stands.source if stands else (published[0] if published else "")
     if stands is None and theirs == mine:
         return jsonify(_state(None) | {"source": mine})  # just this was published
-    lines = aside(difference, theirs, mine)
+    lines = in_turn(difference, theirs, mine)
     panel = render_template(
         "_conflict.html",
         draft=stands,

@@ -25,7 +25,7 @@ from bridge.console.fetched import answers_a_script, body
 from bridge.console.roles import needs
 from bridge.errors import InvalidPayload
 from bridge.web.parts import Parts
-from bridge.web.server import aside
+from bridge.web.server import in_turn
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def register(console: Blueprint, parts: Parts) -> None:
         case = _rendered(parts, asked)
         if case is None or case.event is None:
             raise InvalidPayload("There is no event to download: mend the mistakes first.")
-        file = aside(_ics, case.event)
+        file = in_turn(_ics, case.event)
         response = Response(file, mimetype="text/calendar")
         response.headers["Content-Disposition"] = f'attachment; filename="{asked.rendered}.ics"'
         return response

@@ -16,7 +16,7 @@ from bridge.database import clock
 from bridge.errors import Conflict, NotFound
 from bridge.routes.incoming import plain
 from bridge.web.parts import Parts
-from bridge.web.server import aside
+from bridge.web.server import in_turn
 
 DRAFT = "draft"  # in a version's place
 MOST_LISTED = 100  # unless all are asked for
@@ -143,7 +143,7 @@ def _page(parts: Parts, name: str, *, refusal: NotPublished | None = None, versi
         draft=draft,
         stands=stands,
         compared=compared,
-        rows=aside(side_by_side, *texts) if len(texts) == 2 else [],
+        rows=in_turn(side_by_side, *texts) if len(texts) == 2 else [],
         refusal=refusal,
         refused=version,
         by=by,

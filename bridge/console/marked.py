@@ -30,7 +30,7 @@ class Row:
 
 
 def side_by_side(old: str, new: str) -> list[Row]:
-    """Nothing if they are the same. Long texts take tens of milliseconds: aside, in a web process."""
+    """Nothing if they are the same. Long texts take tens of milliseconds: in turn, in a web process."""
     before, after = old.split("\n"), new.split("\n")
     rows: list[Row] = []
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=len(before) + len(after) > 400)

@@ -20,7 +20,7 @@ from bridge.console.trying import change_of, checked, payloads_of, refusals
 from bridge.errors import FieldError, InvalidPayload
 from bridge.routes.incoming import plain
 from bridge.web.parts import Parts
-from bridge.web.server import aside
+from bridge.web.server import in_turn
 
 LIVE = "It is live in every process within 2 seconds."
 
@@ -98,7 +98,7 @@ def _page(
     since: list[Row] = []
     seen = request.form.get("seen", "").replace("\r\n", "\n")
     if conflict is not None and conflict.draft is not None and seen:
-        since = aside(side_by_side, seen, conflict.draft.source)
+        since = in_turn(side_by_side, seen, conflict.draft.source)
     is_over = text.draft is not None and text.draft.based_on != text.version
     return render_template(
         "publish.html",
@@ -106,7 +106,7 @@ def _page(
         text=text,
         change=change,
         stands=stands,
-        rows=aside(side_by_side, text.published or "", text.source) if text.draft else [],
+        rows=in_turn(side_by_side, text.published or "", text.source) if text.draft else [],
         is_over=is_over,
         wrong=wrong,
         conflict=conflict,

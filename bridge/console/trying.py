@@ -20,7 +20,7 @@ from bridge.console.trial import Trial, differences, trial, variables_of
 from bridge.outbox.payloads import Payload, newest_payloads
 from bridge.routes.calendar_messages import DESTINATION
 from bridge.web.parts import Parts
-from bridge.web.server import aside
+from bridge.web.server import in_turn
 
 MOST_PAYLOADS = 200
 MOST_SEEN = 6  # renderings that differ
@@ -105,7 +105,7 @@ def with_real_requests(
         shape = parts.previews.shape(name, change.drafted)
         before, after = _both(parts, name, change, variables, now)
         its = its[: len(after)]
-        result: Trial = aside(trial, its, before, after, shape)
+        result: Trial = in_turn(trial, its, before, after, shape)
         times = [one.received_at for one in its]
         found.append(
             Tried(
@@ -227,5 +227,5 @@ def _proof(
     now: datetime,
 ) -> list[Finding]:
     shape = parts.previews.shape(name, sources)  # compiled in the child, and not here
-    found: list[Finding] = aside(proof, name, sources, cases, payloads, now, shape)
+    found: list[Finding] = in_turn(proof, name, sources, cases, payloads, now, shape)
     return found

@@ -9,12 +9,14 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import cache
 from typing import Any
 
 import gevent
 import structlog
 from gevent import monkey
 from gevent.lock import BoundedSemaphore
+from gevent.threadpool import ThreadPool
 from gunicorn import glogging, util
 from gunicorn.http import errors
 from gunicorn.http.errors import ParseException
@@ -54,6 +56,22 @@ def aside(call: Callable[..., Any], *given: Any) -> Any:
     if not monkey.is_module_patched("threading"):
         return call(*given)
     return gevent.get_hub().threadpool.apply(call, given)
+
+
+def in_turn(call: Callable[..., Any], *given: Any) -> Any:
+    """What computes for long does so in a thread of its own, so that the other greenlets go on; one call at a time.
+
+    Locks are gevent's here, the ones behind each import included, and it does not wake every thread that waits for
+    another one's (https://github.com/gevent/gevent/issues/1744): of ten that import the same a few wait for ever.
+    """
+    if not monkey.is_module_patched("threading"):
+        return call(*given)
+    return _computing().apply(call, given)
+
+
+@cache
+def _computing() -> ThreadPool:
+    return ThreadPool(1)
 
 
 class Log(glogging.Logger):

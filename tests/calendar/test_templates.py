@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -176,3 +180,20 @@ def test_a_publication_is_seen_by_a_process_that_rendered_before(
         )
 
     assert templates.published("sale")[1] == 2
+
+
+def test_many_who_ask_for_a_template_at_once_have_it_compiled_once(database: Database, folder: Path) -> None:
+    publish_files(database, folder)
+    compiled: list[str] = []
+
+    def noted(call: Callable[..., Any], name: str, *given: Any) -> Any:
+        compiled.append(name)
+        time.sleep(0.05)  # the others come meanwhile
+        return call(name, *given)
+
+    templates = Templates(database, noted)
+    with ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(templates.published, ["sale"] * 20))
+
+    assert compiled == ["sale"]
+    assert len({id(template) for template, _ in found}) == 1
