@@ -1,4 +1,4 @@
-"""Calls beside the greenlets of the web process: what waits does so side by side, what computes one after the other."""
+"""Calls beside the greenlets of the web process: what waits does so side by side, what computes in turn."""
 
 from __future__ import annotations
 
