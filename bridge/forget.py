@@ -257,10 +257,11 @@ class Forget:
             # Before any key: whoever works on a job holds its row, and then waits for keys.
             _add(counts, {"filters": forgetting.erase_filters(connection, _words(linked))})
         forgetting.lock(connection, prepared.lines.values(), linked.keys if prepared.is_last else ())
-        erased = forgetting.erase(connection, prepared.lines, _marks(person, linked), now)
+        marks = _marks(person, linked)
+        erased = forgetting.erase(connection, prepared.lines, marks, now)
         _add(counts, erased.counts)
         progress["found"] += [seq for seq in erased.moved if seq not in progress["found"]]
-        is_over = prepared.is_last and not erased.moved
+        is_over = prepared.is_last and not erased.moved and not _came_since(connection, prepared, marks)
         if is_over:
             _add(counts, _erase_ledgers(connection, linked, now))
         elif prepared.events:
@@ -271,6 +272,11 @@ class Forget:
         job = leases.advance(connection, job, cursor, Work(done), now)
         forgetting.scrub_no_more(connection)
         return job
+
+
+def _came_since(connection: Connection, prepared: Prepared, marks: Marks) -> bool:
+    """Whether something of this person was accepted before all keys were held; what a call found out may be."""
+    return not prepared.lines.keys() >= set(persons.by_index(connection, marks, MOST))
 
 
 def _erase_ledgers(connection: Connection, linked: Linked, now: datetime) -> dict[str, int]:

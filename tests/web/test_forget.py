@@ -247,6 +247,30 @@ def test_an_answer_that_comes_back_afterwards_brings_nothing_back(
     assert set(states(bridge).values()) <= {"delivered", "skipped", "dead", "superseded"}
 
 
+def test_what_is_accepted_while_it_is_looked_for_goes_too(
+    walked: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_both(walked)
+    looks = 0
+    prepared = Forget._prepared
+
+    def prepared_slowly(self: Forget, job: Any) -> Any:
+        nonlocal looks
+        found, looks = prepared(self, job), looks + 1
+        if looks == 1:
+            change = {"subscription_id": ADA.ids[0], "subscriber_email": ADA.email}
+            told = {"action": "update", "external_id": ADA.user_id, "subscription": change}
+            walked.accept(told, "/v1/subscribers")
+        return found
+
+    monkeypatch.setattr(Forget, "_prepared", prepared_slowly)
+
+    forget(walked, user_id=ADA.user_id, email=ADA.email)
+
+    assert holding(dump(walked), ADA) == {}
+    assert looks == 2
+
+
 def under_way(bridge: Bridge) -> set[str]:
     """To where calls are made."""
     with bridge.database.read() as connection:
