@@ -18,6 +18,7 @@ from benchmarks import (
     machine,
     offers,
     report,
+    retention,
     subscribers,
     tokens,
 )
@@ -34,6 +35,7 @@ MEASURES = {
     "conversions": conversions.measure,
     "audiences": audiences.measure,
     "offers": offers.measure,
+    "retention": retention.measure,
 }
 
 

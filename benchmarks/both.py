@@ -32,7 +32,7 @@ WARM_UP = 3000  # messages until Node's compiler has done its work
 
 
 @dataclass
-class _Contender:
+class Contender:
     client: Client
     rokt: Running
     rates: list[float]
@@ -56,17 +56,17 @@ class _Contender:
 def measure(names: Sequence[str], extent: Extent) -> tuple[list[Row], list[Table]]:
     missing = _install()
     with ExitStack() as stack:
-        contenders: dict[str, _Contender] = {}
+        contenders: dict[str, Contender] = {}
         for name in names:
             url = stack.enter_context(databases.fresh(name))
             rokt = stack.enter_context(processes.stand_in())
             web = stack.enter_context(processes.web(processes.for_web(url)))
             stack.enter_context(processes.worker(processes.for_worker(url, rokt.url)))
-            contenders[name] = _Contender(Client(web.port, request), rokt, [])
+            contenders[name] = Contender(Client(web.port, request), rokt, [])
         if not missing:
             rokt = stack.enter_context(processes.stand_in())
             red = stack.enter_context(_node_red(rokt))
-            contenders[RED_NAME] = _Contender(Client(red.port, request), rokt, [])
+            contenders[RED_NAME] = Contender(Client(red.port, request), rokt, [])
         for name, contender in contenders.items():
             contender.measure(WARM_UP if name == RED_NAME else extent.both // 10)
             contender.rates.clear()
@@ -80,7 +80,7 @@ def measure(names: Sequence[str], extent: Extent) -> tuple[list[Row], list[Table
     return [compared(MEASURE, name, contenders[name].rates, theirs, GOAL) for name in names], []
 
 
-def _middle(contender: _Contender) -> float:
+def _middle(contender: Contender) -> float:
     return sorted(contender.rates)[len(contender.rates) // 2]
 
 

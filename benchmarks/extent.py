@@ -12,8 +12,8 @@ class Extent:
     `connections`: with which accepting is measured. `delays`: milliseconds before the upstream answers. `both`:
     messages that are accepted and delivered at once. `tokens`: deliveries while tokens are counted, with a
     `token_life` in seconds. `subscribers`: that are drained into Braze. `addresses`: that are drained into a custom
-    audience. `conversions`: of so many users, that are drained to Rokt's Event API. `in_process`: requests and
-    messages of the breakdowns.
+    audience. `conversions`: of so many users, that are drained to Rokt's Event API. `history`: messages that are old
+    enough to be forgotten. `in_process`: requests and messages of the breakdowns.
     """
 
     rounds: int = 3
@@ -27,6 +27,7 @@ class Extent:
     subscribers: int = 100_000
     addresses: int = 1_000_000
     conversions: int = 100_000
+    history: int = 300_000
     in_process: int = 6000
 
 
@@ -42,6 +43,7 @@ QUICK = Extent(
     subscribers=5_000,
     addresses=50_000,
     conversions=6_000,
+    history=50_000,
     in_process=1500,
 )
 FULL = replace(USUAL, rounds=5, tokens=100_000, token_life=300)

@@ -95,8 +95,8 @@ def bare_web(environ: Mapping[str, str]) -> Iterator[Running]:
 
 
 @contextmanager
-def worker(environ: Mapping[str, str]) -> Iterator[Running]:
-    with started([sys.executable, "-m", "benchmarks.production_worker"], environ, port=0) as running:
+def worker(environ: Mapping[str, str], module: str = "benchmarks.production_worker") -> Iterator[Running]:
+    with started([sys.executable, "-m", module], environ, port=0) as running:
         yield running
 
 

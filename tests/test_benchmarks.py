@@ -31,6 +31,7 @@ TINY = Extent(
     subscribers=200,
     addresses=500,
     conversions=2_700,  # a second behind the warm-up, for each number of workers
+    history=5_000,
     in_process=40,
 )
 
