@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,19 +12,18 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from bridge import hashing
-from bridge.calendar.plan import CalendarRequest
 from bridge.database import Database, clock
 from bridge.ledger import forgetting as ledger
-from bridge.ledger.forgetting import Linked, Standing
-from bridge.message import NewMessage, State
+from bridge.ledger.forgetting import HeldEvent, Linked
+from bridge.message import State
 from bridge.outbox import forgetting, jobs, leases, persons, reading
-from bridge.outbox.enqueue import Request, Subject, store
+from bridge.outbox.enqueue import store
 from bridge.outbox.jobs import Job, JobState
 from bridge.outbox.leases import Work
 from bridge.outbox.lines import give_up
 from bridge.outbox.persons import Marks
-from bridge.outbox.tables import key_of, lock_keys
-from bridge.routes.calendar_messages import DESTINATION, line
+from bridge.outbox.tables import lock_keys
+from bridge.recall import DELETE, delete_of
 
 MOST = 256  # messages of one transaction: each has a line, whose key it holds
 MOST_RECALLED = 64
@@ -37,7 +35,6 @@ KINDS = (
     *("events", "holders", "subscriptions", "profiles", "filters"),
 )
 NAMED = 5  # deletes that failed, in a job's reason
-DELETE = "delete"
 ROUTE = "forget"
 TAKEN = (State.DELIVERED, State.SKIPPED, State.SUPERSEDED)  # it is not Rokt's any more
 
@@ -74,10 +71,10 @@ class Prepared:
     linked: Linked
     progress: dict[str, Any]
     quiet: Mapping[int, int] = field(default_factory=dict)
-    recalls: Sequence[Standing] = ()
+    recalls: Sequence[HeldEvent] = ()
     failed: Sequence[str] = ()
     lines: Mapping[int, int] = field(default_factory=dict)
-    events: Sequence[Standing] = ()
+    events: Sequence[HeldEvent] = ()
     is_last: bool = False
 
 
@@ -95,22 +92,22 @@ class Forget:
             linked = person.linked(connection)
             marks = _marks(person, linked)
             now, upto, after = clock(connection), persons.newest(connection), 0
-            count, waits = persons.count(connection, marks, MOST_EVENTS)
+            seqs = set(persons.by_index(connection, marks, MOST_EVENTS))
             events = ledger.events_of(connection, linked, MOST_EVENTS)
-            found = ledger.counted(connection, linked)
-            in_bodies = 0
+            known = ledger.counted(connection, linked)
             while after < upto and time.monotonic() < until:
-                seqs, after = persons.read_bodies(connection, marks, after, upto)
-                in_bodies += len(seqs)
+                found, after = persons.read_bodies(connection, marks, after, upto)
+                seqs.update(found)
+            waits = persons.waiting_among(connection, seqs)
         told = {
             "users": len(linked.users),
             "addresses": len(linked.addresses),
-            "messages": count + in_bodies,
+            "messages": len(seqs),
             "waiting": waits,
             "events": len(events),
             "events_to_come": sum(one.is_to_come(now) for one in events),
         }
-        return told | found, after >= upto
+        return told | known, after >= upto
 
     def create(
         self, connection: Connection, person: Person, *, recall: bool, force: bool, by: str, request_id: str
@@ -223,31 +220,16 @@ class Forget:
         return leases.advance(connection, _with(job, progress, counts), job.cursor + 1, Work(), now)
 
     def _delete(
-        self, connection: Connection, job: Job, events: Sequence[Standing], now: datetime
+        self, connection: Connection, job: Job, events: Sequence[HeldEvent], now: datetime
     ) -> dict[str, list[str]]:
         """Through the outbox, behind whatever else there is of each event. Returns the deletes by their ids."""
-        requests = [self._request(job, one, now) for one in events]
+        until = now + self.retention
+        requests = [
+            delete_of(job, one.place, one.user_id, (one.template, one.version), ROUTE, until)
+            for one in events
+        ]
         accepted = store(connection, requests, now)
         return {its.ids[0]: list(one.place) for its, one in zip(accepted, events, strict=True)}
-
-    def _request(self, job: Job, event: Standing, now: datetime) -> Request:
-        account_code, rokt_event_id = event.place
-        message = NewMessage(
-            DESTINATION,
-            DELETE,
-            CalendarRequest(DELETE, account_code, rokt_event_id, (), {}).stored(),
-            line=line(*event.place),
-            user_id=event.user_id,
-            event_id=rokt_event_id.removesuffix(f"_{event.user_id}") if event.user_id else rokt_event_id,
-            account_code=account_code,
-            template=event.template,
-            version=event.version,
-        )
-        told = f"{job.id} {account_code}".encode()
-        digest = hashlib.blake2b(told, digest_size=16).hexdigest()
-        subject = Subject(key_of("calendar_event", rokt_event_id), digest, now + self.retention)
-        payload = {"body": {ROUTE: job.id}, "rest": "", "idempotency_key": None}
-        return Request((message,), job.request_id, job.by, ROUTE, payload, subject=subject)
 
     def _erase(self, connection: Connection, job: Job, prepared: Prepared, now: datetime) -> Job:
         person, linked, progress = Person.of(job.forgets["person"]), prepared.linked, prepared.progress
@@ -287,7 +269,7 @@ def _erase_ledgers(connection: Connection, linked: Linked, now: datetime) -> dic
     return told | ledger.erase_subscriber(connection, linked, now)
 
 
-def _erase_events(connection: Connection, events: Sequence[Standing]) -> dict[str, int]:
+def _erase_events(connection: Connection, events: Sequence[HeldEvent]) -> dict[str, int]:
     requests = forgetting.erase_subjects(connection, {one.place[1] for one in events}, ())
     return {"events": ledger.erase_events(connection, events), "requests": requests}
 
@@ -322,7 +304,7 @@ def _failed(connection: Connection, job: Job, failed: Sequence[str], now: dateti
 
 
 def _tell(job: Job) -> None:
-    told = {"job": job.id, "request_id": job.request_id, "key": job.by} | job.forgets["forgotten"]
+    told = {"job": job.id, "request_id": job.request_id} | job.forgets["forgotten"]
     log.info("person.forgotten" if job.state == JobState.DONE else "person.not_forgotten", **told)
 
 

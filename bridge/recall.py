@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from bridge.calendar.plan import CalendarRequest
 from bridge.database import Database
 from bridge.ledger import made_by
+from bridge.ledger.events import Place
 from bridge.ledger.made_by import Look, Made
 from bridge.message import Message, NewMessage, State
 from bridge.outbox import leases, recalling
@@ -75,7 +76,7 @@ class Recall:
         found = prepared.look.found
         lines = {line_of_event(made) for made in found}
         # All at once: in two steps, two transactions could wait for each other.
-        subjects = {_subject(made) for made in found}
+        subjects = {_subject(made.place) for made in found}
         lock_keys(connection, lines | subjects | _further(prepared))
         stand = {made.place: made for made in made_by.made(connection, [m.place for m in found], *_of(job))}
         waits = recalling.that_wait(connection, lines)
@@ -105,28 +106,8 @@ class Recall:
         return Work(done, tuple(skipped), tuple(failed))
 
     def _delete(self, made: Made, job: Job, now: datetime) -> Request:
-        account_code, rokt_event_id = made.place
         template, version = _of(job)
-        asked = CalendarRequest(DELETE, account_code, rokt_event_id, (), {})
-        user = f"_{made.user_id}"
-        message = NewMessage(
-            DESTINATION,
-            DELETE,
-            asked.stored(),
-            line=line(*made.place),
-            user_id=made.user_id,
-            event_id=rokt_event_id.removesuffix(user) if made.user_id else rokt_event_id,
-            account_code=account_code,
-            template=template,
-            version=version,
-        )
-        told = (
-            f"{job.id} {account_code}".encode()
-        )  # of an event in two accounts neither is the other's repeat
-        digest = hashlib.blake2b(told, digest_size=16).hexdigest()
-        subject = Subject(_subject(made), digest, now + self.retention)
-        payload = {"body": {ROUTE: job.id}, "rest": "", "idempotency_key": None}
-        return Request((message,), job.request_id, job.by, ROUTE, payload, subject=subject)
+        return delete_of(job, made.place, made.user_id, (template, version), ROUTE, now + self.retention)
 
     def _update(
         self, connection: Connection, job: Job, made: Made, prepared: Prepared, now: datetime
@@ -149,6 +130,35 @@ def _of(job: Job) -> tuple[str, int]:
     return job.wanted.template, job.wanted.version
 
 
+def delete_of(
+    job: Job,
+    place: Place,
+    user_id: str | None,
+    version_of: tuple[str | None, int | None],
+    route: str,
+    keep_until: datetime,
+) -> Request:
+    """What takes an event out of the calendars of one account. `version_of`: its template, and which version."""
+    account_code, rokt_event_id = place
+    template, version = version_of
+    message = NewMessage(
+        DESTINATION,
+        DELETE,
+        CalendarRequest(DELETE, account_code, rokt_event_id, (), {}).stored(),
+        line=line(*place),
+        user_id=user_id,
+        event_id=rokt_event_id.removesuffix(f"_{user_id}") if user_id else rokt_event_id,
+        account_code=account_code,
+        template=template,
+        version=version,
+    )
+    # Of an event in two accounts neither is the other's repeat.
+    digest = hashlib.blake2b(f"{job.id} {account_code}".encode(), digest_size=16).hexdigest()
+    subject = Subject(_subject(place), digest, keep_until)
+    payload = {"body": {route: job.id}, "rest": "", "idempotency_key": None}
+    return Request((message,), job.request_id, job.by, route, payload, subject=subject)
+
+
 def _is_of(message: Message, job: Job) -> bool:
     return (message.template, message.version) == _of(job)
 
@@ -157,8 +167,8 @@ def line_of_event(made: Made) -> int:
     return key_of(DESTINATION, line(*made.place))
 
 
-def _subject(made: Made) -> int:
-    return key_of("calendar_event", made.place[1])
+def _subject(place: Place) -> int:
+    return key_of("calendar_event", place[1])
 
 
 def _further(prepared: Prepared) -> set[int]:

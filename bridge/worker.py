@@ -321,16 +321,7 @@ class Worker:
             if not set_back.is_so(connection, clock(connection)):
                 return
         log.warning("clock.set_back", worker=self._id)
-        after: int | None = 0
-        while after is not None:
-            with self._database.write() as connection:
-                after = set_back.mend_piece(connection, clock(connection), after)
-        is_more = True
-        while is_more:
-            with self._database.write() as connection:
-                is_more = set_back.mend_settled(connection, clock(connection))
-        with self._database.write() as connection:
-            set_back.mend_rest(connection, clock(connection))
+        set_back.mend(self._database)
 
     def _expire(self, connection: Connection, now: datetime) -> list[Message]:
         by_name = {d.name: d for d in self._destinations}

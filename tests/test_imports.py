@@ -48,7 +48,7 @@ PARTS: dict[str, set[str]] = {
     "turns": EVERYBODY | {"database", "outbox"},
     "job_runner": EVERYBODY | {"database", "outbox", "destinations"},
     "recall": EVERYBODY | {"database", "outbox", "ledger", "routes", "calendar"},
-    "forget": EVERYBODY | {"database", "outbox", "ledger", "routes", "calendar"},
+    "forget": EVERYBODY | {"database", "outbox", "ledger", "recall"},
     "web": EVERYBODY
     | {
         "log",

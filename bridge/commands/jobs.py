@@ -1,4 +1,4 @@
-"""`jobs`: list, show or cancel replays and cancels of many messages."""
+"""`jobs`: list, show or cancel replays, cancels, recalls and erasures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.commands.asking import call
 
 
 def mount(commands: Any) -> None:
-    words = "list, show or cancel jobs: replays and cancels of many messages"
+    words = "list, show or cancel jobs: replays, cancels, recalls and erasures"
     jobs = commands.add_parser("jobs", help=words, description=words)
     kinds = jobs.add_subparsers(required=True, metavar="list|show|cancel")
     kinds.add_parser("list", help="the newest first").set_defaults(command=_list_jobs)

@@ -45,7 +45,7 @@ class Linked:
 
 
 @dataclass(frozen=True)
-class Standing:
+class HeldEvent:
     """One event in one account's calendars."""
 
     place: Place
@@ -101,7 +101,7 @@ def link(
     )
 
 
-def events_of(connection: Connection, of: Linked, most: int) -> list[Standing]:
+def events_of(connection: Connection, of: Linked, most: int) -> list[HeldEvent]:
     """At most so many of what stands, or should, in this person's calendars."""
     rows = list(connection.execute(_EVENTS.where(among(_events.user_id, "users")).limit(most), _bound(of)))
     for user in of.users:
@@ -111,7 +111,7 @@ def events_of(connection: Connection, of: Linked, most: int) -> list[Standing]:
             its = tail.where(_events.rokt_event_id.endswith(f"_{user}", autoescape=True))
             rows += connection.execute(its.limit(most - len(rows)))
     return [
-        Standing((row.account_code, row.rokt_event_id), row.user_id, row.template, row.version, row.content)
+        HeldEvent((row.account_code, row.rokt_event_id), row.user_id, row.template, row.version, row.content)
         for row in rows
     ]
 
@@ -127,7 +127,7 @@ def counted(connection: Connection, of: Linked) -> dict[str, int]:
     return {"subscriptions": len(keys), "profiles": len(profiles)}
 
 
-def erase_events(connection: Connection, events: Sequence[Standing]) -> int:
+def erase_events(connection: Connection, events: Sequence[HeldEvent]) -> int:
     """Forget what stands in these places, with whoever holds it, and take it from what is counted by day."""
     by_account: dict[str, list[str]] = {}
     for account_code, event_id in sorted({one.place for one in events}):
@@ -161,7 +161,7 @@ def erase_subscriber(connection: Connection, of: Linked, now: datetime) -> dict[
     return {"subscriptions": gone.rowcount, "profiles": len(points)}
 
 
-def events_of_nobody(connection: Connection, of: Linked) -> list[Standing]:
+def events_of_nobody(connection: Connection, of: Linked) -> list[HeldEvent]:
     """Events that name no user and stand in no other calendar than this person's."""
     its = sa.and_(
         _holders.account_code == _events.account_code, _holders.rokt_event_id == _events.rokt_event_id
@@ -176,7 +176,7 @@ def events_of_nobody(connection: Connection, of: Linked) -> list[Standing]:
             _holders.account_code == place[0], _holders.rokt_event_id == place[1]
         )
         if set(connection.scalars(query)) <= of.ids:
-            alone.append(Standing(place, None, row.template, row.version, row.content))
+            alone.append(HeldEvent(place, None, row.template, row.version, row.content))
     return alone
 
 
@@ -255,7 +255,7 @@ def _external_id(identifier: str | None) -> str | None:
     return identifier.removeprefix(_EXTERNAL_ID)
 
 
-def _count_less(connection: Connection, events: Sequence[Standing]) -> None:
+def _count_less(connection: Connection, events: Sequence[HeldEvent]) -> None:
     """An event of one person alone stands there with its title."""
     gone = Counter(key for one in events if one.content is not None for key in _counted_as(one, one.content))
     table = coming.c
@@ -269,7 +269,7 @@ def _count_less(connection: Connection, events: Sequence[Standing]) -> None:
             connection.execute(sa.update(coming).where(*its).values(people=row.people - count))
 
 
-def _counted_as(one: Standing, content: Json) -> list[tuple[int, str, str]]:
+def _counted_as(one: HeldEvent, content: Json) -> list[tuple[int, str, str]]:
     """By itself, or as one of all of its template on its day."""
     at = datetime.fromisoformat(content["start"]).astimezone(UTC)
     whole, its_user = one.place[1], f"_{one.user_id}"

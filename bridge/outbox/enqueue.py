@@ -17,6 +17,7 @@ from bridge.errors import DatabaseUnavailable
 from bridge.groups import Groups
 from bridge.message import Json, Message, NewMessage, State
 from bridge.metrics import counted
+from bridge.outbox.forgetting import erased_among, lines_of
 from bridge.outbox.lines import LIVE, rise
 from bridge.outbox.tables import bodies, key_of, latest, lock_keys, messages, repeats, waiting
 from bridge.rows import Insert, Upsert, among, draw, write
@@ -26,7 +27,7 @@ GROUP_BYTES = 4 * 1024 * 1024
 GROUP_EVERY = 0.01  # seconds; a commit costs nearly the same for one as for ten
 REPEAT_KNOWN_FOR = timedelta(days=7)
 SAME_AGAIN_WITHIN = timedelta(hours=1)
-FORGOTTEN = "whose it was is forgotten"
+ITS_PERSON_FORGOTTEN = "whose it was is forgotten"
 
 
 def _told(kind: str, table: sa.Table, **columns: sa.Column[Any]) -> sa.Select[Any]:
@@ -59,10 +60,6 @@ _KNOWN = sa.union_all(
 _DEAD = sa.select(messages.c.id).where(
     among(messages.c.id, "ids"), sa.func.coalesce(messages.c.state, "") == State.DEAD
 )
-
-
-_LINES = sa.select(messages.c.line).where(among(messages.c.seq, "seqs"))
-_WITH_BODY = sa.select(bodies.c.seq).where(among(bodies.c.seq, "seqs"))
 
 
 @dataclass(frozen=True)
@@ -238,8 +235,10 @@ def store(
     lines = {line_of(m) for r in requests for m in r.messages if m.line and m.state == State.ACCEPTED}
     again = {key_of("repeat", r.repeat_key) for r in requests if r.repeat_key}
     found_by = [r.found_by for r in requests if r.found_by is not None]
-    told = lock_keys(connection, subjects | lines | again | (_lines_of(connection, found_by)))
-    if found_by and (gone := set(found_by) - set(connection.scalars(_WITH_BODY, {"seqs": found_by}))):
+    # Whoever erases a message holds the key of its line.
+    theirs = set(lines_of(connection, found_by).values())
+    told = lock_keys(connection, subjects | lines | again | theirs)
+    if gone := erased_among(connection, found_by):
         return _without(connection, requests, gone, now, ledger)
     known = _Known(connection, requests, subjects, lines, now or told)
     changes = [request.change for request in requests if request.change is not None]
@@ -249,11 +248,6 @@ def store(
     if applied is not None:
         applied.write(connection, now or told)
     return answers
-
-
-def _lines_of(connection: Connection, seqs: Sequence[int]) -> set[int]:
-    """Whoever erases a message holds the key of its line."""
-    return set(connection.scalars(_LINES, {"seqs": list(seqs)})) if seqs else set()
 
 
 def _without(
@@ -266,7 +260,7 @@ def _without(
     """Store the requests but for those that these messages found out."""
     others = [request for request in requests if request.found_by not in gone]
     stored = iter(store(connection, others, now, ledger))
-    nothing = Accepted((), State.SKIPPED, reason=FORGOTTEN)
+    nothing = Accepted((), State.SKIPPED, reason=ITS_PERSON_FORGOTTEN)
     return [nothing if request.found_by in gone else next(stored) for request in requests]
 
 

@@ -57,7 +57,7 @@ class Erased:
 def lines_of(connection: Connection, seqs: Sequence[int]) -> dict[int, int]:
     """Their lines, by `seq`."""
     query = sa.select(messages.c.seq, messages.c.line).where(among(messages.c.seq, "seqs"))
-    return {row.seq: row.line for row in connection.execute(query, {"seqs": list(seqs)})}
+    return {row.seq: row.line for row in connection.execute(query, {"seqs": list(seqs)})} if seqs else {}
 
 
 def lock(connection: Connection, lines: Iterable[int], subscriptions: Iterable[str]) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from bridge.hashing import hashed
 from bridge.message import State
 from bridge.outbox.tables import bodies, key_of, messages, waiting
+from bridge.rows import among
 
 EXAMINED = 2_048  # bodies of one look: tens of milliseconds
 AUDIENCES = "rokt_audiences"
@@ -93,21 +94,10 @@ def by_index(connection: Connection, marks: Marks, most: int) -> list[int]:
     return sorted(found)[:most]
 
 
-def count(connection: Connection, marks: Marks, most: int) -> tuple[int, int]:
-    """How many those are, at most so many, and how many of them still wait."""
-    seqs = by_index(connection, marks, most)
-    return len(seqs), len(waiting_among(connection, seqs))
-
-
-def waiting_among(connection: Connection, seqs: Sequence[int]) -> dict[int, str | None]:
-    """Those that wait, with the call that is under way."""
-    found: dict[int, str | None] = {}
-    for start in range(0, len(seqs), 500):
-        query = sa.select(waiting.c.seq, waiting.c.call_id).where(
-            waiting.c.seq.in_(seqs[start : start + 500])
-        )
-        found |= {row.seq: row.call_id for row in connection.execute(query)}
-    return found
+def waiting_among(connection: Connection, seqs: Collection[int]) -> int:
+    """How many of these wait."""
+    query = sa.select(sa.func.count()).select_from(waiting).where(among(waiting.c.seq, "seqs"))
+    return connection.scalar(query, {"seqs": list(seqs)}) or 0
 
 
 def on_the_way(connection: Connection, users: Collection[str], most: int) -> list[Any]:

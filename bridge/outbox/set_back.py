@@ -6,11 +6,13 @@ after that moment, such as the next try of a message, happens at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from bridge.database import Database, clock
 from bridge.message import SETTLED
 from bridge.outbox import tally
 from bridge.outbox.sample_tables import counting
@@ -27,6 +29,20 @@ def is_so(connection: Connection, now: datetime) -> bool:
     return connection.scalar(ahead) is not None or connection.scalar(of_counting) is not None
 
 
+def mend(database: Database, now: Callable[[Connection], datetime] = clock) -> None:
+    """All of it, in pieces; the rows that tell of it come last, so that who dies here leaves it to others."""
+    after: int | None = 0
+    while after is not None:
+        with database.write() as connection:
+            after = mend_waiting(connection, now(connection), after)
+    is_more = True
+    while is_more:
+        with database.write() as connection:
+            is_more = mend_settled(connection, now(connection))
+    with database.write() as connection:
+        mend_rest(connection, now(connection))
+
+
 def mend_settled(connection: Connection, now: datetime) -> bool:
     """What ended later than now ended now, or it would be taken for newer than what ends next. A piece of it.
 
@@ -41,7 +57,7 @@ def mend_settled(connection: Connection, now: datetime) -> bool:
     return bool(found)
 
 
-def mend_piece(connection: Connection, now: datetime, after: int) -> int | None:
+def mend_waiting(connection: Connection, now: datetime, after: int) -> int | None:
     """Let what waits behind `after`, a `seq`, be due at once. Returns where the next piece begins; None: nowhere."""
     late = sa.select(waiting.c.seq).where(waiting.c.seq > after, waiting.c.due_at > now)
     found = list(connection.scalars(late.order_by(waiting.c.seq).limit(MOST_ROWS)))

@@ -49,4 +49,4 @@ def user(text: str) -> str:
     """The first half of an HTTP Basic pair, which a colon ends."""
     if ":" in text:
         raise InvalidValue("holds a colon, which no key has: its secret stands in a variable of its own")
-    return api_key(text).reveal()
+    return header(text)

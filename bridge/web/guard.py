@@ -16,6 +16,7 @@ from bridge.errors import Forbidden, TooLarge, Unauthorized
 from bridge.settings import InboundKey, Settings
 from bridge.web.problems import problem
 from bridge.web.server import BROKEN_BODY
+from bridge.web.signatures import Signer
 
 TOKEN_LIVES = 3600  # seconds
 SALT = "oauth2-token"
@@ -37,7 +38,7 @@ class Guard:
     def __init__(self, settings: Settings) -> None:
         self._keys = settings.keys
         self._is_open = settings.is_development and not settings.keys
-        self._signer = URLSafeTimedSerializer(settings.signing_keys, salt=SALT)
+        self._signer = URLSafeTimedSerializer(settings.signing_keys, salt=SALT, signer=Signer)
 
     def needs(self, *scopes: str) -> Needs:
         """A check before each request of a blueprint: a key has one of these scopes. Its name is in `g.key_name`."""

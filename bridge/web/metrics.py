@@ -15,7 +15,7 @@ from bridge import __version__
 from bridge.database import UNAVAILABLE
 from bridge.metrics import causes, counted, families, page
 from bridge.metrics.samples import Key, Samples, added, key
-from bridge.web import standing
+from bridge.web import database_metrics
 from bridge.web.offers import OUTCOMES
 from bridge.web.parts import Parts
 
@@ -29,7 +29,6 @@ log = structlog.get_logger()
 
 def register(app: Flask) -> None:
     """Count every answer of an application. Before anything else that runs around requests."""
-    app.before_request(_begin)
     app.after_request(_end)
 
 
@@ -89,12 +88,8 @@ class Look:
 
 def _read(parts: Parts) -> Samples:
     with parts.database.browse() as connection:
-        stands = standing.read(connection, parts.settings.rates)
+        stands = database_metrics.read(connection, parts.settings.rates)
     return added(dict.fromkeys(_of_workers(parts), 0.0), stands)
-
-
-def _begin() -> None:
-    g.began_at = time.monotonic()
 
 
 def _end(response: Response) -> Response:

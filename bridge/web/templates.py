@@ -32,7 +32,7 @@ log = structlog.get_logger()
 DRAFT = ("source", "revision")
 PREVIEW = ("source", "variables", "version")
 PUBLICATION = ("revision", "note", "over")
-WAY_BACK = ("version",)
+ROLLBACK = ("version",)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def write_blueprint(parts: Parts) -> Blueprint:
 
     @blueprint.post("/v1/templates/<name>/rollback")
     def roll_back(name: str) -> Response:
-        body = _body(WAY_BACK)
+        body = _body(ROLLBACK)
         reader = Reader()
         version = reader.read("version", _number, body.get("version"))
         if version is None and not reader.errors:

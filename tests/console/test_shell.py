@@ -8,6 +8,7 @@ import pytest
 from console.conftest import PASSWORD, SECRET_KEY, USERS, Console, SignedIn, Visitor, hashed
 from flask import Blueprint, flash, g, redirect, render_template_string, request, url_for
 from flask.typing import ResponseReturnValue
+from itsdangerous import TimestampSigner
 from playwright.sync_api import Page, expect
 from web.running import Starter
 
@@ -16,6 +17,7 @@ from bridge.console.roles import needs, person
 from bridge.console.sessions import IDLE, LONGEST
 from bridge.errors import InvalidPayload
 from bridge.web.parts import Parts
+from bridge.web.signatures import AHEAD
 
 PRODUCTION = {
     "BRIDGE_ENV": "production",
@@ -165,6 +167,17 @@ class TestSessions:
         age(visitor, since=LONGEST["password"] - 60)
         assert visitor.get("/console/specimen").status_code == 200
         age(visitor, since=120)
+        assert visitor.get("/console/specimen").status_code == 303
+
+    def test_a_session_of_a_machine_whose_clock_is_ahead_holds(
+        self, console: Console, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        visitor = console.visitor("viewer")
+        now = TimestampSigner("x").get_timestamp()
+
+        monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: now - 60)
+        assert visitor.get("/console/specimen").status_code == 200
+        monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: now - AHEAD - 60)
         assert visitor.get("/console/specimen").status_code == 303
 
     def test_signing_in_starts_a_new_session(self, console: Console) -> None:

@@ -28,16 +28,7 @@ def _worker(outbox: Outbox) -> None:
 
 
 def mend(outbox: Outbox) -> None:
-    after: int | None = 0
-    while after is not None:
-        with outbox.database.write() as connection:
-            after = set_back.mend_piece(connection, NOON, after)
-    is_more = True
-    while is_more:
-        with outbox.database.write() as connection:
-            is_more = set_back.mend_settled(connection, NOON)
-    with outbox.database.write() as connection:
-        set_back.mend_rest(connection, NOON)
+    set_back.mend(outbox.database, lambda _connection: NOON)
 
 
 def is_set_back(outbox: Outbox) -> bool:

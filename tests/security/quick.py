@@ -1,4 +1,4 @@
-"""The web's worker with half a second where ten are."""
+"""The web's worker with half a second where ten or thirty are."""
 
 from __future__ import annotations
 

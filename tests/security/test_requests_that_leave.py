@@ -94,7 +94,7 @@ def test_every_call_of_a_library_says_that_it_follows_no_redirect() -> None:
 def test_an_upstreams_host_comes_out_of_the_settings() -> None:
     """Whoever makes an upstream names a setting, or what is handed in with the settings, and no text of its own."""
     named = {
-        f"{path.relative_to(CODE)}": ast.unparse(node.args[0])
+        f"{path.relative_to(CODE)}:{node.lineno}": node.args[0]
         for path in sorted(CODE.rglob("*.py"))
         if not {"upstream", "sandbox"} & set(path.parts)
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
@@ -102,8 +102,13 @@ def test_an_upstreams_host_comes_out_of_the_settings() -> None:
         and ast.unparse(node.func) in ("Upstream", "OAuth2ClientCredentials", "OpenIdProvider", "pool_of")
     }
 
-    assert len(named) >= 7
-    assert {where: text for where, text in named.items() if not OF_SETTINGS.search(text)} == {}
+    assert len(named) >= 10
+    assert [where for where, its in named.items() if not OF_SETTINGS.search(ast.unparse(its))] == []
+    assert [where for where, its in named.items() if any(map(is_an_address, ast.walk(its)))] == []
+
+
+def is_an_address(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and "//" in str(node.value)
 
 
 OF_SETTINGS = re.compile(r"\bsettings\.|\boidc\.issuer|\burl\b|\bbase_url\b|_url$")
@@ -114,8 +119,11 @@ def test_an_id_changes_neither_the_host_nor_the_path(start: Starter, hostile: st
     body = literal(event__event_id=hostile, user_id=f"u{hostile}", action="delete")
     answer = start().post(body, dry_run="true")
 
-    assert answer.status in (200, 422), answer.body
-    for sent in answer.body.get("requests", []):
+    if "\n" in hostile:
+        assert answer.status == 422
+        return
+    assert len(answer.body["requests"]) == 1
+    for sent in answer.body["requests"]:
         parts = urlsplit(sent["url"])
         assert f"{parts.scheme}://{parts.netloc}" == NOWHERE
         assert re.fullmatch(
@@ -126,14 +134,11 @@ def test_an_id_changes_neither_the_host_nor_the_path(start: Starter, hostile: st
 
 
 @pytest.mark.parametrize("hostile", HOSTILE_IDS)
-def test_an_account_code_is_one_or_refused(start: Starter, hostile: str) -> None:
-    """Behind the last slash stands the suffix, which is cut off; what is left has letters, digits, - and _ alone."""
+def test_what_is_no_account_code_is_refused(start: Starter, hostile: str) -> None:
     answer = start().post(literal(account_code=[hostile]), dry_run="true")
 
-    assert answer.status in (200, 422), answer.body
-    for sent in answer.body.get("requests", []):
-        assert sent["url"].startswith(f"{NOWHERE}/v1/subscriptionevent/")
-        assert re.fullmatch("[A-Za-z0-9_-]+", sent["url"].rpartition("/")[2])
+    assert answer.status == 422
+    assert answer.says("account_code")
 
 
 def test_a_template_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,20 +186,25 @@ def test_no_value_of_a_caller_becomes_a_header_of_the_answer(start: Starter) -> 
 
 
 def test_a_template_cannot_write_a_header_of_what_leaves(start: Starter) -> None:
-    """Its lines are JSON in the body; what of it stands in an address is percent-encoded."""
+    """Its lines are JSON in the body, and its id, which stands in an address, may have none."""
+    split = "t\r\nX-Injected: yes"
     source = (
-        "{% block event_id %}a\r\nHost: evil{% endblock %}{% block title %}t\r\nX-Injected: yes{% endblock %}"
+        f"{{% block event_id %}}e-1{{% endblock %}}{{% block title %}}{split}{{% endblock %}}"
+        f"{{% block description %}}{split}{{% endblock %}}{{% block location %}}{split}{{% endblock %}}"
+        "{% block start %}2090-12-01T09:00{% endblock %}{% block timezone %}UTC{% endblock %}"
     )
-    source += "{% block start %}2090-12-01T09:00{% endblock %}{% block timezone %}UTC{% endblock %}"
     with running_sandbox() as rokt:
         bridge = start(sandbox=rokt)
         bridge.publish(split=source)
-        answer = bridge.post(literal(event=..., template="split", variables={}))
-        if answer.status == 202:
-            bridge.deliver()
+        bridge.accept(literal(event=..., template="split", variables={}))
+        bridge.deliver()
+        bridge.publish(split=source.replace("e-1", split))
+        refused = bridge.post(literal(event=..., template="split", variables={}))
         headers = [header.lower() for call in rokt.calls() for header in call["headers"]]
 
+    assert "x-request-id" in headers
     assert "x-injected" not in headers
+    assert refused.status == 422
 
 
 def test_a_folded_header_of_rokt_does_not_split_our_answer(start: Starter) -> None:

@@ -15,6 +15,7 @@ from servers import SandboxUnderTest
 from web.running import KEYS, SALE, Answer, Bridge, Starter, check_problem, literal, sale, secret
 
 from bridge.web.guard import TOKEN_LIVES
+from bridge.web.signatures import AHEAD
 
 OPEN = {"/healthz", "/readyz", "/v1/timezones", "/oauth2/token", "/openapi.json", "/docs"}
 BY_PATH = {"/v1/rokt/webhooks/x"}  # no key opens it: its last part is the secret
@@ -199,6 +200,17 @@ class TestOwnTokens:
         assert is_taken(bridge, token)
         monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: now + TOKEN_LIVES + 5)
         assert not is_taken(bridge, token)
+
+    @pytest.mark.parametrize(("back", "holds"), [(2, True), (AHEAD - 5, True), (AHEAD + 5, False)])
+    def test_a_token_of_a_machine_whose_clock_is_ahead_holds(
+        self, bridge: Bridge, monkeypatch: pytest.MonkeyPatch, back: int, holds: bool
+    ) -> None:
+        token = bearer(token_of(bridge))
+        now = TimestampSigner("x").get_timestamp()
+
+        monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: now - back)
+
+        assert is_taken(bridge, token) is holds
 
     def test_a_token_goes_with_its_key(self, start: Starter) -> None:
         token = bearer(self.issued(start))

@@ -9,8 +9,8 @@ from bridge.metrics import causes, counted
 from bridge.metrics.families import FAMILIES
 from bridge.outbox.jobs import OPEN
 from bridge.settings.declared import declared
+from bridge.web.database_metrics import STATES
 from bridge.web.offers import OUTCOMES
-from bridge.web.standing import STATES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metrics.md").read_text("utf-8")

@@ -6,15 +6,12 @@ from bridge.audiences.change import ACTIONS, DEFAULT_LIST
 from bridge.routes.audiences import FIELDS, KEYS, KEYS_OF_MANY, MOST_NAME, YES_NO
 from bridge.web.interface import common
 from bridge.web.interface.common import (
-    BODY_REFUSALS,
     DRY_RUN,
     IDEMPOTENCY_KEY,
+    LIST_REFUSALS,
     MANY_DONE,
     MANY_TAKEN,
-    OFF,
     PREFER,
-    WRONG,
-    WRONG_LIST,
 )
 from bridge.web.interface.operation import Example, Group, Operation, Parameter, Schema, ref
 from bridge.web.interface.shapes import either, many, object_of, one_of, or_null, text
@@ -45,7 +42,7 @@ def _operation(path: str, name: str, words: str, parameters: tuple[Parameter, ..
         path,
         name,
         words,
-        (MANY_TAKEN, MANY_DONE, *[one for one in BODY_REFUSALS if one is not WRONG], WRONG_LIST, OFF),
+        (MANY_TAKEN, MANY_DONE, *LIST_REFUSALS),
         (
             Example("Two people, hashed here", 202, _UPDATE),
             Example(

@@ -11,7 +11,7 @@ from bridge.routes.calendar_events import ACTIONS, KEYS
 from bridge.routes.incoming import ACCOUNT_CODE, MOST_IDS, MOST_USER_ID
 from bridge.routes.rokt_dropin import IGNORED, NAMES, OUTER
 from bridge.web.interface import common, forms
-from bridge.web.interface.common import BODY_REFUSALS, DONE, DRY_RUN, IDEMPOTENCY_KEY, OFF, PREFER, TAKEN
+from bridge.web.interface.common import DONE, DRY_RUN, IDEMPOTENCY_KEY, OFF, PREFER, TAKEN, UNREADABLE
 from bridge.web.interface.operation import Answer, Example, Group, Operation, Schema, ref
 from bridge.web.interface.shapes import (
     answer_of,
@@ -173,7 +173,7 @@ _REFUSED = Answer.of(
     "the request is kept as dead, and `id` is the message to replay. Or: "
     f"{InvalidPayload.title}: nothing of it is kept; `errors` names each field",
 )
-_REFUSALS = (*[one for one in BODY_REFUSALS if one.status != 422], _REFUSED, OFF)
+_REFUSALS = (*UNREADABLE, _REFUSED, OFF)
 _PARAMETERS = (DRY_RUN, IDEMPOTENCY_KEY, PREFER)
 _ACCOUNT = common.path(
     "accountCode",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from bridge.calendar.zones import TIME, TIME_EXAMPLE
 from bridge.errors import (
@@ -63,6 +64,16 @@ def path(name: str, words: str, sample: str, schema: Schema | None = None) -> Pa
     return Parameter(name, "path", words, schema or text(minLength=1), is_needed=True, sample=sample)
 
 
+def query(fields: Mapping[str, Schema]) -> tuple[Parameter, ...]:
+    """What may be asked for in the address."""
+    return tuple(Parameter(name, "query", its.get("description", ""), its) for name, its in fields.items())
+
+
+def option(words: str) -> Schema:
+    """A yes or no of a body."""
+    return {"type": ["boolean", "string", "integer", "null"], "description": words}
+
+
 def time_of(words: str, *others: re.Pattern[str]) -> Schema:
     """A time as it comes in. `others`: what else is understood."""
     patterns = "|".join(one.pattern for one in (TIME, *others))
@@ -103,4 +114,6 @@ def not_found(words: str) -> Answer:
     return Answer.of(NotFound, words=words)
 
 
-BODY_REFUSALS = (NOT_JSON, TOO_LARGE, NO_FORM, WRONG)
+UNREADABLE = (NOT_JSON, TOO_LARGE, NO_FORM)
+BODY_REFUSALS = (*UNREADABLE, WRONG)
+LIST_REFUSALS = (*UNREADABLE, WRONG_LIST, OFF)

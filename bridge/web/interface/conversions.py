@@ -13,15 +13,12 @@ from bridge.routes.incoming import MOST_USER_ID
 from bridge.web.conversions import KEYS_OF_MANY
 from bridge.web.interface import common, forms
 from bridge.web.interface.common import (
-    BODY_REFUSALS,
     DRY_RUN,
     IDEMPOTENCY_KEY,
+    LIST_REFUSALS,
     MANY_DONE,
     MANY_TAKEN,
-    OFF,
     PREFER,
-    WRONG,
-    WRONG_LIST,
 )
 from bridge.web.interface.operation import PROBLEM, Answer, Example, Group, Operation, Schema, ref
 from bridge.web.interface.shapes import (
@@ -69,10 +66,7 @@ _FIELDS: dict[str, Schema] = {
         text("Needed, or `email_sha256`. An address, or the SHA-256 of one", examples=["ada@example.com"])
     ),
     "email_sha256": or_null(text("The SHA-256 of the address, in hex")),
-    "hash": {
-        "type": ["boolean", "string", "integer", "null"],
-        "description": "`true`: the address is hashed before it is kept or leaves",
-    },
+    "hash": common.option("`true`: the address is hashed before it is kept or leaves"),
     "user_id": {**_TEXT, "description": "Braze's external_id", "maxLength": MOST_USER_ID},
     "click_id": {**_TEXT, "description": "Rokt's own id of the click that led to it"},
     **{name: {**_TEXT, **({"description": words} if words else {})} for name, words in _WORDS.items()},
@@ -162,7 +156,6 @@ _ROKTS_SENT = {
     ],
 }
 _DATA = "What Rokt would say of the events that it does not take"
-_LIST_REFUSALS = (*[one for one in BODY_REFUSALS if one is not WRONG], WRONG_LIST, OFF)
 _OF_ROKTS_OWN = (
     Answer(202, MANY_TAKEN.words, either(ref("Accepted"), ref("Results"), ref("RoktResults"))),
     Answer(200, MANY_DONE.words, either(*MANY_DONE.schema["anyOf"], ref("RoktResults"), ref("RoktDryRun"))),  # type: ignore[index]
@@ -193,7 +186,7 @@ def _dropin(path: str, name: str, words: str, body: Schema, example: Example) ->
                 either(ref("DryRun"), ref("RoktDryRun"), ref("RoktResults")),
             ),
             Answer(400, "All that the caller must mend, as mParticle says it", ref("EventApiRefusal")),
-            *[_with_data(one) for one in _LIST_REFUSALS],
+            *[_with_data(one) for one in LIST_REFUSALS],
         ),
         (example,),
         more=f"Rokt's Event API under its own path. A body with `{ACCOUNT_ID}` is one of Rokt's older API, in "
@@ -212,7 +205,7 @@ GROUP = Group(
             "/v1/conversions",
             "sendConversions",
             "A conversion, or many",
-            (MANY_TAKEN, MANY_DONE, *_LIST_REFUSALS),
+            (MANY_TAKEN, MANY_DONE, *LIST_REFUSALS),
             (
                 Example("One", 202, _CONVERSION),
                 Example("What would leave", 200, {**_CONVERSION, "hash": True}, query={"dry_run": "1"}),
@@ -251,7 +244,7 @@ GROUP = Group(
             "/v1/events",
             "sendApiEvents",
             "Events of Rokt's older API",
-            (*_OF_ROKTS_OWN, *[_with_data(one) for one in _LIST_REFUSALS]),
+            (*_OF_ROKTS_OWN, *[_with_data(one) for one in LIST_REFUSALS]),
             (
                 Example("One", 202, {"event_id": "8c1d8f8e-2f47-4c8e-9a52-64d6a8b4f9b0", **_CONVERSION}),
                 Example("Rokt's own body", 202, _ROKTS_SENT),

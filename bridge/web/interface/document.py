@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import Flask
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from bridge import __version__
@@ -65,7 +65,7 @@ SECURITY_SCHEMES: Mapping[str, Any] = {
     "basic": {"type": "http", "scheme": "basic", "description": "Any user name, and a key as password"},
     "oauth2": {
         "type": "oauth2",
-        "description": "A key's name and secret are changed for a token of an hour",
+        "description": "A key's name and secret are exchanged for a token of an hour",
         "flows": {
             "clientCredentials": {
                 "tokenUrl": "/oauth2/token",
@@ -148,7 +148,7 @@ def endpoint_of(app: Flask, operation: Operation) -> str:
     adapter = app.url_map.bind("localhost")
     try:
         endpoint, _ = adapter.match(operation.sample_path(), operation.method)
-    except (HTTPException, MethodNotAllowed) as missing:
+    except HTTPException as missing:
         raise LookupError(f"there is no {operation.method} {operation.path}") from missing
     return str(endpoint)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.outbox.jobs import JobState
 from bridge.routes.incoming import MOST_USER_ID
 from bridge.web.forgetting import MOST_SUBSCRIPTION_ID, OPTIONS, WHO
-from bridge.web.interface.common import BODY_REFUSALS, LOCATION, OFF, flag
+from bridge.web.interface.common import BODY_REFUSALS, LOCATION, OFF, flag, option
 from bridge.web.interface.operation import Answer, Example, Group, Operation, Schema, ref
 from bridge.web.interface.shapes import (
     answer_of,
@@ -19,7 +19,6 @@ from bridge.web.interface.shapes import (
     yes_no,
 )
 
-_OPTION: Schema = {"type": ["boolean", "string", "integer", "null"]}
 _WORDS = {
     "recall": "First delete what is to come in the person's calendars",
     "force": "With `recall`: erase though a delete at Rokt failed",
@@ -29,7 +28,7 @@ _FIELDS: dict[str, Schema] = {
     "user_id": text_or_number("Braze's external_id", minLength=1, maxLength=MOST_USER_ID),
     "email": text("The address, whose hash is looked for too", minLength=1),
     "subscription_id": text_or_number("One of Rokt Calendar's", minLength=1, maxLength=MOST_SUBSCRIPTION_ID),
-    **{name: {**_OPTION, "description": words} for name, words in _WORDS.items()},
+    **{name: option(words) for name, words in _WORDS.items()},
 }
 _COUNTS = mapping(whole(), "How many of each kind of thing")
 _KNOWN = yes_no("Something was there of this person")

@@ -6,7 +6,7 @@ from bridge.message import FILTERS
 from bridge.outbox.jobs import MOST_LISTED, POSSIBLE, JobState, Kind
 from bridge.recall import ACTIONS
 from bridge.web.interface import common
-from bridge.web.interface.common import BODY_REFUSALS, JOB_ID, LOCATION, flag, not_found
+from bridge.web.interface.common import BODY_REFUSALS, JOB_ID, LOCATION, flag, not_found, option
 from bridge.web.interface.messages import FILTERS_TOLD
 from bridge.web.interface.operation import Answer, Example, Group, Operation, Parameter, Schema, ref
 from bridge.web.interface.shapes import (
@@ -24,13 +24,16 @@ from bridge.web.interface.shapes import (
 from bridge.web.jobs import OPTIONS
 from bridge.web.recalls import KEYS
 
-_FLAG: Schema = {"type": ["boolean", "string", "integer", "null"]}
-_RENDER = or_null(one_of(("current",), "Rendered anew, with the version published now"))
-_OPTION_WORDS: dict[str, Schema] = {
-    "dry_run": {**_FLAG, "description": "Count alone"},
-    "force": {**_FLAG, "description": "Even if a later message of the event was delivered"},
-    "render": _RENDER,
+_RENDERED = ("current",)
+_WORDS = {
+    "dry_run": "Count alone",
+    "force": "Even if a later message of the event was delivered",
+    "render": "Rendered anew, with the version published now",
 }
+
+
+def _option(name: str) -> Schema:
+    return or_null(one_of(_RENDERED, _WORDS[name])) if name == "render" else option(_WORDS[name])
 
 
 def _filter(kind: Kind) -> Schema:
@@ -45,7 +48,7 @@ def _filter(kind: Kind) -> Schema:
         "state": one_of(POSSIBLE[kind]),
         "was_uncertain": {"type": ["boolean", "string", "integer"]},
     }
-    options = {name: _OPTION_WORDS[name] for name in OPTIONS[kind]}
+    options = {name: _option(name) for name in OPTIONS[kind]}
     return object_of(
         (*FILTERS, *OPTIONS[kind]),
         fields | options,
@@ -56,14 +59,12 @@ def _filter(kind: Kind) -> Schema:
 
 def _options(kind: Kind) -> tuple[Parameter, ...]:
     """They may stand in the query too."""
-    words = {
-        "dry_run": flag("dry_run", "Count alone."),
-        "force": flag("force", "Even if a later message of the event was delivered."),
-        "render": Parameter(
-            "render", "query", "Rendered anew, with the version published now.", one_of(("current",))
-        ),
-    }
-    return tuple(words[name] for name in OPTIONS[kind])
+    return tuple(
+        Parameter("render", "query", _WORDS["render"], one_of(_RENDERED))
+        if name == "render"
+        else flag(name, _WORDS[name])
+        for name in OPTIONS[kind]
+    )
 
 
 _COUNT = {
@@ -77,7 +78,7 @@ _JOB: dict[str, Schema] = {
     "state": one_of(JobState),
     "filter": mapping(words="Which messages it is about"),
     "force": yes_no("Of a replay, or of an erasure"),
-    "render": _RENDER,
+    "render": or_null(one_of(_RENDERED)),
     "action": one_of(ACTIONS, "Of a recall"),
     "recall": yes_no("Of an erasure"),
     "forgotten": mapping(whole(), "What an erasure took away"),

@@ -54,9 +54,7 @@ GROUP = Group(
                 Example("Those that are dead", 200, query={"state": "dead", "limit": "10"}),
                 Example("No such filter", 422, query={"status": "dead"}),
             ),
-            parameters=[
-                Parameter(name, "query", its.get("description", ""), its) for name, its in _LIST.items()
-            ],
+            parameters=common.query(_LIST),
         ),
         Operation(
             "GET",

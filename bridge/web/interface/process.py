@@ -12,7 +12,7 @@ _UNCHANGED = Answer(304, "It is still what `If-None-Match` names", None, ("ETag"
 
 KEYS = Group(
     "Keys",
-    "A key of `BRIDGE_TOKENS` is a bearer token, or the password of HTTP Basic; or it is changed for a token here.",
+    "A key of `BRIDGE_TOKENS` is a bearer token, or the password of HTTP Basic; or it is exchanged for a token here.",
     (
         Operation(
             "POST",

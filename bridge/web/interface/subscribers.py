@@ -12,14 +12,14 @@ from bridge.web.interface.common import (
     BODY_REFUSALS,
     DRY_RUN,
     IDEMPOTENCY_KEY,
+    LIST_REFUSALS,
     MANY_DONE,
     MANY_TAKEN,
     OFF,
     PREFER,
     WRONG,
-    WRONG_LIST,
 )
-from bridge.web.interface.operation import Answer, Example, Group, Operation, Parameter, Schema, ref
+from bridge.web.interface.operation import Answer, Example, Group, Operation, Schema, ref
 from bridge.web.interface.shapes import (
     answer_of,
     either,
@@ -62,7 +62,7 @@ _VALUE = {"type": ["string", "integer", "number", "null"]}
 def _fact(name: str) -> Schema:
     words = {"description": _WORDS[name]} if _WORDS[name] else {}
     if name in ("optIn1", "optIn2"):
-        return {"type": ["boolean", "string", "integer", "null"], **words}
+        return common.option(_WORDS[name])
     if name == "tags":
         tags = {"type": "array", "items": _VALUE, "maxItems": MOST_TAGS}
         return {"anyOf": [_VALUE, tags], **words}
@@ -174,9 +174,7 @@ GROUP = Group(
             (
                 MANY_TAKEN,
                 MANY_DONE,
-                *[one for one in BODY_REFUSALS if one is not WRONG],
-                WRONG_LIST,
-                OFF,
+                *LIST_REFUSALS,
             ),
             (
                 Example(
@@ -210,9 +208,7 @@ GROUP = Group(
                 Example("Of a user", 200, query={"user_id": "u-1"}),
                 Example("No such state", 422, query={"state": "gone"}),
             ),
-            parameters=[
-                Parameter(name, "query", its.get("description", ""), its) for name, its in _FILTERS.items()
-            ],
+            parameters=common.query(_FILTERS),
         ),
         Operation(
             "GET",

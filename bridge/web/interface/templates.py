@@ -11,7 +11,7 @@ from bridge.calendar.previews import Fault
 from bridge.calendar.versions import Draft, Entry, NotPublished, Past
 from bridge.errors import Conflict, InvalidPayload
 from bridge.web.interface import common, forms
-from bridge.web.interface.common import BODY_REFUSALS, WRONG, not_found
+from bridge.web.interface.common import BODY_REFUSALS, UNREADABLE, WRONG, not_found
 from bridge.web.interface.operation import Answer, Example, Group, Operation, Parameter, Schema, ref
 from bridge.web.interface.shapes import (
     answer_of,
@@ -25,7 +25,7 @@ from bridge.web.interface.shapes import (
     whole,
     yes_no,
 )
-from bridge.web.templates import DRAFT, PREVIEW, PUBLICATION, WAY_BACK
+from bridge.web.templates import DRAFT, PREVIEW, PUBLICATION, ROLLBACK
 
 _VERSION = or_null(whole(minimum=1, maximum=2**31 - 1))
 _SOURCE = text("The template's text")
@@ -135,7 +135,6 @@ _NOT_PUBLISHED = Answer.of(
     "ProblemOfPublication",
     f"`faults` says why. Or: {InvalidPayload.title}: `errors` names each field",
 )
-_BODY = tuple(one for one in BODY_REFUSALS if one is not WRONG)
 _OPENING = """\
 {# A store opens.
 
@@ -202,7 +201,7 @@ GROUP = Group(
             "/v1/templates/{name}/publish",
             "publishTemplate",
             "Publish the draft",
-            (Answer(200, "The version", ref("Published")), _UNKNOWN, _CONFLICT, *_BODY, _NOT_PUBLISHED),
+            (Answer(200, "The version", ref("Published")), _UNKNOWN, _CONFLICT, *UNREADABLE, _NOT_PUBLISHED),
             (Example("With a note", 200, {"note": "first"}),),
             parameters=(_NAME,),
             body=ref("PublicationRequest"),
@@ -213,7 +212,7 @@ GROUP = Group(
             "/v1/templates/{name}/rollback",
             "rollBackTemplate",
             "Publish an earlier version again",
-            (Answer(200, "The version", ref("Published")), _UNKNOWN, _CONFLICT, *_BODY, _NOT_PUBLISHED),
+            (Answer(200, "The version", ref("Published")), _UNKNOWN, _CONFLICT, *UNREADABLE, _NOT_PUBLISHED),
             (Example("The first one", 200, {"version": 1}, path={"name": "flash_sale"}),),
             parameters=(_NAME,),
             body=ref("RollbackRequest"),
@@ -291,9 +290,9 @@ GROUP = Group(
             },
         ),
         "RollbackRequest": object_of(
-            WAY_BACK,
+            ROLLBACK,
             {"version": whole("Which", minimum=1, maximum=2**31 - 1)},
-            needed=WAY_BACK,
+            needed=ROLLBACK,
         ),
         "SavedDraft": answer_of(
             {**_DRAFT, "faults": _FAULTS, "warnings": many(text()), "request_id": text()},
