@@ -177,7 +177,7 @@ class TestSessions:
 
         monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: now - 60)
         assert visitor.get("/console/specimen").status_code == 200
-        monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: now - AHEAD - 60)
+        monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: now - 2 * AHEAD)
         assert visitor.get("/console/specimen").status_code == 303
 
     def test_signing_in_starts_a_new_session(self, console: Console) -> None:
