@@ -46,7 +46,7 @@ from bridge.web import (
     unguarded,
 )
 from bridge.web.parts import MOST_WAITING, Parts
-from bridge.web.server import aside, in_turn
+from bridge.web.server import aside, compiling
 
 MOST_BYTES = 1024 * 1024  # of a request's body
 
@@ -87,7 +87,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         inbox=Inbox(database, ledger),
         ledger=ledger,
         addressees=addressees.in_groups(database),
-        templates=Templates(database, in_turn),
+        templates=Templates(database, compiling),
         previews=Previews(aside),
         guard=guard.Guard(settings),
         waiters=Places(MOST_WAITING),

@@ -168,5 +168,5 @@ _IN_TAG = re.compile(rf"{_STRING}|['\"]|\{{%|[-+]?%\}}|-?\}}\}}|[\[({{\])}}]", r
 _OPENING, _CLOSING, _QUOTES = ("[", "(", "{"), ("]", ")", "}"), ("'", '"')
 _WORD = re.compile(r"\s*([A-Za-z_]\w*)")
 _BLOCK_NAME = re.compile(r"\s*block\s+([A-Za-z_]\w*)")
-_SET = re.compile(r"\s*set\s+[\w\s.,()]*=(?!=)")
+_SET = re.compile(r"\s*set\s[\w\s.,()]*+=(?!=)")
 _OPENS = frozenset(("block", "if", "for", "macro", "call", "filter", "with", "set", "autoescape"))

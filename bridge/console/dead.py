@@ -44,14 +44,13 @@ def register(console: Blueprint, parts: Parts) -> None:
     @console.get("/dead")
     @needs("viewer")
     def dead() -> ResponseReturnValue:
-        groups: list[Failures] = []
-        is_whole = True
         with parts.database.browse() as connection:
-            for state in STATES:
-                rows, is_all = causes.newest(connection, state)
-                groups += in_turn(causes.grouped, state, rows)
-                is_whole = is_whole and is_all
-            shown_groups = sorted(groups, key=lambda one: -one.count)[:MOST_GROUPS]
+            looked = {state: causes.newest(connection, state) for state in STATES}
+        is_whole = all(is_all for _, is_all in looked.values())
+        # Without a connection in hand: whoever computes before may take a while.
+        groups = [one for state, (rows, _) in looked.items() for one in in_turn(causes.grouped, state, rows)]
+        shown_groups = sorted(groups, key=lambda one: -one.count)[:MOST_GROUPS]
+        with parts.database.browse() as connection:
             newest = shown(connection, [one.newest for one in shown_groups])
             first = received(connection, [one.oldest for one in shown_groups])
         cards = [

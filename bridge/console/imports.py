@@ -26,7 +26,8 @@ AT_ONCE = 2  # children of one web process; each may take a processor for second
 # What the template is called while nobody has named it.
 UNNAMED = "imported"
 
-_KEY = re.compile(r"(?im)^([^:\n]*(?:authorization|token|secret|key)[^:\n]*:).*$")  # a header that is one
+_HEADER = re.compile(r"(?m)^([^:\n]*+:).*$")
+_KEY = re.compile(r"authorization|token|secret|key", re.IGNORECASE)  # in the name of a header that is one
 
 log = structlog.get_logger()
 
@@ -51,7 +52,7 @@ def register(console: Blueprint, parts: Parts) -> None:
             result, status = render_template("_imported.html", imported=made, **_unkept(made.source)), 200
         if "HX-Request" in request.headers:
             return make_response(result, status)
-        given["headers"] = _KEY.sub(r"\1 …", given["headers"])
+        given["headers"] = _without_keys(given["headers"])
         return make_response(render_template("import.html", **given, result=result), status)
 
     @console.post("/import/keep")
@@ -91,6 +92,10 @@ def _imported(given: Mapping[str, str]) -> Imported | LiquidFault:
         return import_liquid(given["body"], name=UNNAMED, url=given["url"], headers=given["headers"])
     except LiquidFault as fault:
         return fault
+
+
+def _without_keys(headers: str) -> str:
+    return _HEADER.sub(lambda line: f"{line[1]} …" if _KEY.search(line[1]) else line[0], headers)
 
 
 def _unkept(source: str, name: str = "", fault: str = "", taken: str = "") -> dict[str, str]:

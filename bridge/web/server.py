@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from functools import cache
 from typing import Any
 
 import gevent
@@ -58,20 +57,26 @@ def aside(call: Callable[..., Any], *given: Any) -> Any:
     return gevent.get_hub().threadpool.apply(call, given)
 
 
-def in_turn(call: Callable[..., Any], *given: Any) -> Any:
+class InTurn:
     """What computes for long does so in a thread of its own, so that the other greenlets go on; one call at a time.
 
     Locks are gevent's here, the ones behind each import included, and it does not wake every thread that waits for
     another one's (https://github.com/gevent/gevent/issues/1744): of ten that import the same a few wait for ever.
     """
-    if not monkey.is_module_patched("threading"):
-        return call(*given)
-    return _computing().apply(call, given)
+
+    def __init__(self) -> None:
+        self._pool: ThreadPool | None = None
+
+    def __call__(self, call: Callable[..., Any], *given: Any) -> Any:
+        if not monkey.is_module_patched("threading"):
+            return call(*given)
+        if self._pool is None:  # not before the fork
+            self._pool = ThreadPool(1)
+        return self._pool.apply(call, given)
 
 
-@cache
-def _computing() -> ThreadPool:
-    return ThreadPool(1)
+in_turn = InTurn()  # what somebody looks at in the console
+compiling = InTurn()  # what webhooks wait for, and not behind the other
 
 
 class Log(glogging.Logger):

@@ -16,7 +16,8 @@ AT_ONCE = """
     monkey.patch_all()
     import importlib, json, sys
     import gevent
-    from bridge.web.server import aside, in_turn
+    from bridge.web.server import InTurn, aside
+    in_turn = InTurn()
 
     sleep = monkey.get_original("time", "sleep")
     running, most = set(), {}
@@ -30,8 +31,8 @@ AT_ONCE = """
     def all_at_once(*calls):
         gevent.joinall([gevent.spawn(*call) for call in calls], raise_error=True)
 
-    for way in (aside, in_turn):
-        all_at_once(*((way, stay, way.__name__, number) for number in range(10)))
+    for name, way in {"aside": aside, "in_turn": in_turn}.items():
+        all_at_once(*((way, stay, name, number) for number in range(10)))
     sys.path.insert(0, sys.argv[1])
     for number in range(40):
         all_at_once(*[(in_turn, importlib.import_module, f"slow_{number}")] * 10)
