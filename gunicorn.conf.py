@@ -46,6 +46,8 @@ control_socket_disable = True
 logger_class = "bridge.web.server.Log"
 accesslog = None  # request.answered says it, without the path that was called
 loglevel = "warning"
+# Where each worker says every second that it lives: a disk that is slow for once must not stop it.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 limit_request_line = 8190
 limit_request_field_size = 16380
 limit_request_fields = 100

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import re
-import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -86,7 +85,7 @@ class Worker:
         self._counting = Counting(self._id)
         self._carried = Carried(metrics.of_workers())
         self._started_at: datetime | None = None
-        self._stopping = threading.Event()
+        self._is_stopping = False  # an Event's lock would hang a second signal within the first
         self._ends_at = float("inf")
         self._done: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
         self._beat_at = float("-inf")
@@ -96,7 +95,7 @@ class Worker:
     def stop(self) -> None:
         """Stop claiming; safe to call from a signal handler or another thread."""
         self._ends_at = min(self._ends_at, time.monotonic() + STOPS_WITHIN)
-        self._stopping.set()
+        self._is_stopping = True
         self._done.put(None)
 
     def run(self) -> None:
@@ -125,7 +124,7 @@ class Worker:
         log.info("worker.stopped", worker=self._id)
 
     def _is_over(self, unsettled: Sequence[_Done]) -> bool:
-        if not self._stopping.is_set():
+        if not self._is_stopping:
             return False
         is_all_settled = not unsettled and not any(s.in_flight for s in self._senders.values())
         return is_all_settled or time.monotonic() >= self._ends_at
@@ -164,7 +163,7 @@ class Worker:
         with self._database.write() as connection:
             now = clock(connection)
             self._settle_each(connection, done, now)
-            if not self._stopping.is_set():
+            if not self._is_stopping:
                 for sender in self._senders.values():
                     claimed += sender.claim(connection, self._id, now)
         try:
@@ -174,7 +173,7 @@ class Worker:
             raise
 
     def _is_any_due(self) -> bool:
-        if self._stopping.is_set():
+        if self._is_stopping:
             return False
         with self._database.read() as connection:
             return any(sender.may_claim(connection) for sender in self._senders.values())
@@ -334,7 +333,7 @@ class Worker:
 
     def _forget(self) -> None:
         """One small piece a minute; the next soon while there is more."""
-        if time.monotonic() < self._forgets_at or self._stopping.is_set():
+        if time.monotonic() < self._forgets_at or self._is_stopping:
             return
         with self._database.write() as connection:
             now = clock(connection)
@@ -348,7 +347,7 @@ class Worker:
 
     def _count(self) -> None:
         """A small piece, if this worker is the one that counts. What fails here keeps nothing else up."""
-        if time.monotonic() < self._counts_at or self._stopping.is_set():
+        if time.monotonic() < self._counts_at or self._is_stopping:
             return
         self._counts_at = time.monotonic() + COUNT_LATER
         try:
@@ -374,7 +373,7 @@ class Worker:
     def _deliver(self, claimed: Claimed) -> None:
         destination, calls, standings = claimed.destination, claimed.calls, claimed.standings
         outcomes: Sequence[Outcome] | None
-        if self._stopping.is_set() or time.monotonic() - self._beat_at > SENDS_NOTHING_AFTER:
+        if self._is_stopping or time.monotonic() - self._beat_at > SENDS_NOTHING_AFTER:
             outcomes = None
         else:
             try:

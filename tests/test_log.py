@@ -33,7 +33,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     """What is written, in production's form."""
     written: Lines = []
     kept = structlog.get_config()
-    monkeypatch.setattr("bridge.log.os", SimpleNamespace(write=lambda _, line: written.append(line.decode())))
+    monkeypatch.setattr("bridge.log.stderr.opened", lambda: lambda line: written.append(line.decode()))
     log.set_up(is_development=False)
     monkeypatch.setattr(others, "log", structlog.get_logger())
     yield written

@@ -310,6 +310,27 @@ class TestNotBegun:
 
         assert len(asked) == 2
 
+    def test_a_resolver_that_hangs_holds_two_threads_at_most(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of the few in which a process of greenlets waits for its database too."""
+        is_over = threading.Event()
+        asked: list[object] = []
+
+        def hang(*given: object) -> list[Any]:
+            asked.append(given)
+            is_over.wait(60)
+            return []
+
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
+        monkeypatch.setattr(connections, "CONNECT_SECONDS", SHORT / 2)
+        upstream = Upstream("https://never.example.com", None, call_seconds=SHORT)
+
+        for _ in range(5):
+            with pytest.raises(NotBegun):
+                upstream.send("POST", "/", {})
+        is_over.set()
+
+        assert len(asked) == 2
+
     def test_a_host_that_does_not_take_the_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.3)
         with socket.socket() as listener:

@@ -65,6 +65,7 @@ def read_edit(given: Mapping[str, Any]) -> Edit:
         raise _wrong("source", "The page sent no text.")
     if any(name not in FIELDS or not isinstance(text, str | None) for name, text in changes.items()):
         raise _wrong("changes", "The page sent a field that does not exist.")
+    check_size(source)
     return Edit(
         _plain(source), {n: t if t is None else _plain(t) for n, t in changes.items()}, _table(declared)
     )

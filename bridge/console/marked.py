@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-BESIDE = 3  # lines that are the same, shown around what differs
+from bridge.console.difference import BESIDE, Comparison
+
 MOST_MARKED = 4_000  # characters of both lines: of longer ones the whole line is marked
+MOST_WORDS = 200  # of one, so that a line of the same word again and again takes milliseconds
 ALIKE = 0.35  # lines that have less in common are two lines, and no change of one
 
 Marks = tuple[tuple[str, bool], ...]  # pieces of a line: text, and whether it differs
@@ -33,8 +35,7 @@ def side_by_side(old: str, new: str) -> list[Row]:
     """Nothing if they are the same. Long texts take tens of milliseconds: in turn, in a web process."""
     before, after = old.split("\n"), new.split("\n")
     rows: list[Row] = []
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=len(before) + len(after) > 400)
-    for number, group in enumerate(matcher.get_grouped_opcodes(BESIDE)):
+    for number, group in enumerate(Comparison(before, after).get_grouped_opcodes(BESIDE)):
         if number or group[0][3]:
             rows.append(Row("cut"))
         for kind, low, high, its_low, its_high in group:
@@ -53,6 +54,8 @@ def marked(old: str, new: str) -> tuple[Marks, Marks]:
     if len(old) + len(new) > MOST_MARKED:
         return ((old, True),), ((new, True),)
     first, second = _WORD.findall(old), _WORD.findall(new)
+    if max(len(first), len(second)) > MOST_WORDS:
+        return ((old, True),), ((new, True),)
     its, others = [], []
     for kind, low, high, its_low, its_high in difflib.SequenceMatcher(
         None, first, second, autojunk=False

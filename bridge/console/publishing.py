@@ -14,6 +14,7 @@ from bridge.calendar.engine import TemplateFault
 from bridge.calendar.proof import Finding
 from bridge.calendar.versions import DraftConflict, NotPublished, OtherPublished, Past
 from bridge.console import history
+from bridge.console.editing import check_size
 from bridge.console.marked import Row, side_by_side
 from bridge.console.roles import needs, person
 from bridge.console.trying import change_of, checked, payloads_of, refusals
@@ -97,6 +98,7 @@ def _page(
     stands: Past | None = next((one for one in past if one.is_published), None)
     since: list[Row] = []
     seen = request.form.get("seen", "").replace("\r\n", "\n")
+    check_size(seen)
     if conflict is not None and conflict.draft is not None and seen:
         since = in_turn(side_by_side, seen, conflict.draft.source)
     is_over = text.draft is not None and text.draft.based_on != text.version

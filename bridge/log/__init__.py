@@ -77,11 +77,11 @@ class _Lines:
     lost = 0  # lines, of all loggers: whoever should read them reads too slowly, or not at all
 
     def __init__(self, *_: Any) -> None:
-        self._stderr = stderr.opened()
+        self._write = stderr.opened()
 
     def info(self, line: str) -> None:
         try:
-            os.write(self._stderr, f"{line}\n".encode("utf-8", "backslashreplace"))
+            self._write(f"{line}\n".encode("utf-8", "backslashreplace"))
         except BlockingIOError:
             _Lines.lost += 1
         except OSError:

@@ -30,6 +30,7 @@ from urllib3.util.connection import allowed_gai_family, create_connection
 from urllib3.util.ssl_ import create_urllib3_context
 
 CONNECT_SECONDS = 3.0
+MOST_LOOK_UPS = 2  # of one host at a time: the first may hang for ever, and no more shall with it
 """For the name, the connection and TLS together."""
 
 IDLE_SECONDS = 4.0
@@ -199,12 +200,12 @@ def _look_up(host: str, port: int, until: float) -> list[tuple[str, int]]:
     found: Future[list[tuple[str, int]]] = Future()
     with _looking_up_lock:
         now = time.monotonic()
-        begun_at, running = _looking_up.get((host, port), (now, None))
-        is_shared = running is not None and not running.done() and now - begun_at < CONNECT_SECONDS
-        if not is_shared:
-            _looking_up[host, port] = now, found
-    if running is not None and is_shared:
-        return running.result(left_until(until))
+        under_way = [one for one in _looking_up.get((host, port), ()) if not one[1].done()]
+        is_late = bool(under_way) and now - under_way[-1][0] >= CONNECT_SECONDS
+        is_shared = bool(under_way) and (not is_late or len(under_way) >= MOST_LOOK_UPS)
+        _looking_up[host, port] = under_way if is_shared else [*under_way, (now, found)]
+    if is_shared:
+        return under_way[-1][1].result(left_until(until))
 
     def look_up() -> None:
         try:
@@ -219,5 +220,5 @@ def _look_up(host: str, port: int, until: float) -> list[tuple[str, int]]:
     return found.result(left_until(until))
 
 
-_looking_up: dict[tuple[str, int], tuple[float, Future[list[tuple[str, int]]]]] = {}
+_looking_up: dict[tuple[str, int], list[tuple[float, Future[list[tuple[str, int]]]]]] = {}
 _looking_up_lock = threading.Lock()

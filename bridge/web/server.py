@@ -5,6 +5,9 @@ Threads would be slower by half: thirty of them fight for the interpreter at eve
 
 from __future__ import annotations
 
+# What a compilation and a request's body would import when they are first needed, in a thread of their own.
+import encodings.unicode_escape
+import encodings.utf_8_sig  # noqa: F401
 import socket
 import time
 from collections.abc import Callable

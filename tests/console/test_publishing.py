@@ -558,6 +558,21 @@ class TestMarks:
     def test_both_texts_are_whole_in_their_pieces(self, pair: tuple[str, str]) -> None:
         assert tuple("".join(text for text, _ in marks) for marks in marked(*pair)) == pair
 
+    def test_of_a_line_of_very_many_words_the_whole_is_marked(self) -> None:
+        old, new = "[" + "0," * 900, "[" + "0.0," * 400
+
+        assert marked(old, new) == (((old, True),), ((new, True),))
+
+    def test_what_is_too_long_to_compare_is_one_change_between_what_is_the_same(self) -> None:
+        lines = [str(number) for number in range(20_000)]
+        old, new = ["begin", *lines, "end"], ["begin", *reversed(lines), "end"]
+
+        rows = side_by_side("\n".join(old), "\n".join(new))
+
+        assert [row.kind for row in (rows[0], rows[-1])] == ["same", "same"]
+        assert {row.kind for row in rows[1:-1]} == {"changed"}
+        assert len(rows) == len(old)
+
     def test_the_same_text_has_no_rows(self) -> None:
         assert side_by_side("a\nb", "a\nb") == []
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -46,6 +48,27 @@ def test_a_pipe_that_nobody_reads_stops_nobody_and_what_is_lost_is_counted() -> 
     lines = (read + rest).splitlines()
     assert process.returncode == 0
     assert b'"number": 0' in lines[0]
+    assert b'"event": "thing.ended"' in lines[-2]
+    assert b'"event": "log.lost"' in lines[-1]
+
+
+def test_a_socket_that_nobody_reads_stops_nobody_either() -> None:
+    """As systemd gives one."""
+    reader, writer = socket.socketpair()
+    process = told_to(writer.fileno())
+    writer.close()
+    assert process.stdout is not None
+    assert process.stdout.readline() == "told\n"
+    reader.setblocking(False)
+    read = reader.recv(2**24)
+    process.communicate("\n", MOST)
+    rest = b"".join(iter(lambda: reader.recv(2**20), b""))
+    reader.close()
+
+    lines = (read + rest).splitlines()
+    assert process.returncode == 0
+    assert b'"number": 0' in lines[0]
+    assert all(json.loads(line) for line in lines)
     assert b'"event": "thing.ended"' in lines[-2]
     assert b'"event": "log.lost"' in lines[-1]
 
