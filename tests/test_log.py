@@ -10,7 +10,6 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,7 +32,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     """What is written, in production's form."""
     written: Lines = []
     kept = structlog.get_config()
-    monkeypatch.setattr("bridge.log.stderr.opened", lambda: lambda line: written.append(line.decode()))
+    monkeypatch.setattr("bridge.log._Lines.write", lambda _, line: written.append(line.decode()))
     log.set_up(is_development=False)
     monkeypatch.setattr(others, "log", structlog.get_logger())
     yield written
@@ -88,10 +87,10 @@ class TestOwnLines:
     def test_that_nobody_reads_them_is_no_fault_of_what_is_told(
         self, lines: Lines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def gone(_file: int, _line: bytes) -> None:
+        def gone(_lines: object, _line: bytes) -> None:
             raise BrokenPipeError
 
-        monkeypatch.setattr("bridge.log.os", SimpleNamespace(write=gone))
+        monkeypatch.setattr("bridge.log._Lines.write", gone)
 
         structlog.get_logger().info("thing.done")
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -283,7 +282,7 @@ class TestFaults:
     ) -> None:
         shutil.copy(stocked_sqlite, tmp_path / "bridge.db")
         lines: list[bytes] = []
-        monkeypatch.setattr("bridge.log.os", SimpleNamespace(write=lambda _, line: lines.append(line)))
+        monkeypatch.setattr("bridge.log._Lines.write", lambda _, line: lines.append(line))
         environ = production(NOWHERE, f"sqlite:///{tmp_path / 'bridge.db'}")
         app = create_app(Settings.from_env(environ, is_web=True))
 

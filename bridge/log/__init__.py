@@ -77,11 +77,15 @@ class _Lines:
     lost = 0  # lines, of all loggers: whoever should read them reads too slowly, or not at all
 
     def __init__(self, *_: Any) -> None:
-        self._write = stderr.opened()
+        self._stderr = stderr.opened()
+
+    def write(self, line: bytes) -> None:
+        """Errors: BlockingIOError, OSError."""
+        self._stderr(line)
 
     def info(self, line: str) -> None:
         try:
-            self._write(f"{line}\n".encode("utf-8", "backslashreplace"))
+            self.write(f"{line}\n".encode("utf-8", "backslashreplace"))
         except BlockingIOError:
             _Lines.lost += 1
         except OSError:

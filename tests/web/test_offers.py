@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -151,7 +150,7 @@ class TestConnectedContent:
         self, offering: Bridge, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         lines: list[bytes] = []
-        monkeypatch.setattr("bridge.log.os", SimpleNamespace(write=lambda _file, line: lines.append(line)))
+        monkeypatch.setattr("bridge.log._Lines.write", lambda _file, line: lines.append(line))
 
         offering.call("GET", OFFERS, page="page-7391", user_id="user-7391", transaction_id="order-7391")
         offering.call("GET", OFFERS, page="page-7391", email="mail-7391")
