@@ -270,7 +270,9 @@ class TestNotBegun:
         assert time.monotonic() - begun_at < WIDE
         is_over.set()
 
-    def test_a_name_that_many_ask_for_is_looked_up_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture
+    def looked_up(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+        """What a resolver that hangs was asked."""
         is_over = threading.Event()
         asked: list[object] = []
 
@@ -280,56 +282,32 @@ class TestNotBegun:
             return []
 
         monkeypatch.setattr(socket, "getaddrinfo", hang)
+        yield asked
+        is_over.set()
+
+    def test_a_name_that_many_ask_for_is_looked_up_once(self, looked_up: list[object]) -> None:
         upstream = Upstream("https://many.example.com", None, call_seconds=SHORT)
 
         with ThreadPoolExecutor(20) as threads:
             calls = [threads.submit(upstream.send, "POST", "/", {}) for _ in range(20)]
             troubles = [type(call.exception()) for call in calls]
-        is_over.set()
 
         assert troubles == [NotBegun] * 20
-        assert len(asked) == 1
+        assert len(looked_up) == 1
 
-    def test_a_look_up_that_hangs_is_not_waited_for_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        is_over = threading.Event()
-        asked: list[object] = []
-
-        def hang(*given: object) -> list[Any]:
-            asked.append(given)
-            is_over.wait(60)
-            return []
-
-        monkeypatch.setattr(socket, "getaddrinfo", hang)
-        monkeypatch.setattr(connections, "CONNECT_SECONDS", SHORT / 2)
-        upstream = Upstream("https://again.example.com", None, call_seconds=SHORT)
-
-        for _ in range(2):
-            with pytest.raises(NotBegun):
-                upstream.send("POST", "/", {})
-        is_over.set()
-
-        assert len(asked) == 2
-
-    def test_a_resolver_that_hangs_holds_two_threads_at_most(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(("calls", "look_ups"), [(2, 2), (5, 2)])
+    def test_a_look_up_that_hangs_is_begun_once_more_and_then_holds_no_further_thread(
+        self, monkeypatch: pytest.MonkeyPatch, looked_up: list[object], calls: int, look_ups: int
+    ) -> None:
         """Of the few in which a process of greenlets waits for its database too."""
-        is_over = threading.Event()
-        asked: list[object] = []
-
-        def hang(*given: object) -> list[Any]:
-            asked.append(given)
-            is_over.wait(60)
-            return []
-
-        monkeypatch.setattr(socket, "getaddrinfo", hang)
         monkeypatch.setattr(connections, "CONNECT_SECONDS", SHORT / 2)
-        upstream = Upstream("https://never.example.com", None, call_seconds=SHORT)
+        upstream = Upstream(f"https://again-{calls}.example.com", None, call_seconds=SHORT)
 
-        for _ in range(5):
+        for _ in range(calls):
             with pytest.raises(NotBegun):
                 upstream.send("POST", "/", {})
-        is_over.set()
 
-        assert len(asked) == 2
+        assert len(looked_up) == look_ups
 
     def test_a_host_that_does_not_take_the_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -643,6 +644,23 @@ class TestStopping:
 
         assert time.monotonic() - began < 5
         assert_all_is_over(outbox)
+
+    def test_a_signal_within_the_handler_of_another_does_not_hang_it(self, database: Database) -> None:
+        worker = Worker(database, [], timedelta(days=1), timedelta(days=30))
+
+        def again(*_: object) -> Any:
+            worker.stop()
+            return again
+
+        def stop() -> None:
+            sys.settrace(again)  # at each line of it
+            worker.stop()
+
+        thread = threading.Thread(target=stop, daemon=True)
+        thread.start()
+        thread.join(10)
+
+        assert not thread.is_alive()
 
     def test_without_its_database_it_ends_in_time_and_does_not_spin(
         self, outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch

@@ -54,7 +54,7 @@ from bridge.web.answered import note
 from bridge.web.guard import check_form
 from bridge.web.parts import Parts
 from bridge.web.server import BROKEN_BODY
-from bridge.web.signatures import Sessions as SignedSessions
+from bridge.web.signatures import SignedCookies
 
 # The page modules, in the order of the menu. Each has `register(console, parts)`, and may have
 # `NAV = (("Words", "endpoint"), …)`: what it adds to the menu.
@@ -84,7 +84,7 @@ def install(app: Flask, parts: Parts) -> None:
     settings = parts.settings
     is_secure = not settings.is_development
     app.secret_key = settings.secret_key.reveal()
-    app.session_interface = SignedSessions()
+    app.session_interface = SignedCookies()
     app.config.update(
         SECRET_KEY_FALLBACKS=settings.signing_keys[:-1],
         WTF_CSRF_SECRET_KEY=settings.signing_keys,  # a form that was open before a key changed is taken after it

@@ -10,7 +10,7 @@ from typing import Literal
 BESIDE = 3  # lines that are the same, shown around what differs
 MOST_COMPARED = 4_000_000  # pairs of lines: some seconds at worst
 
-_Kind = Literal["replace", "delete", "insert", "equal"]
+_Opcode = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,34 @@ class Line:
 
 
 class Comparison(difflib.SequenceMatcher[str]):
-    """Lines of two texts. Between equal beginnings and ends, what is too long to look at is one change."""
+    """Lines of two texts. Between equal beginnings and ends they are compared, or are one change if too long."""
 
     def __init__(self, before: Sequence[str], after: Sequence[str]) -> None:
         self._before, self._after = before, after
-        super().__init__(None, before, after, autojunk=len(before) + len(after) > 400)
+        super().__init__(None, before, after)
 
-    def get_opcodes(self) -> list[tuple[_Kind, int, int, int, int]]:
+    def get_opcodes(self) -> list[_Opcode]:
         before, after = self._before, self._after
         most = min(len(before), len(after))
         begin = next((at for at in range(most) if before[at] != after[at]), most)
         end = next((at for at in range(most - begin) if before[-1 - at] != after[-1 - at]), most - begin)
-        if (len(before) - begin - end) * (len(after) - begin - end) <= MOST_COMPARED:
-            return super().get_opcodes()
-        low, high, its_low, its_high = begin, len(before) - end, begin, len(after) - end
-        opcodes: list[tuple[_Kind, int, int, int, int]] = [
-            ("equal", 0, low, 0, its_low),
-            ("replace", low, high, its_low, its_high),
+        high, its_high = len(before) - end, len(after) - end
+        opcodes: list[_Opcode] = [
+            ("equal", 0, begin, 0, begin),
+            *(
+                (kind, begin + one, begin + two, begin + its_one, begin + its_two)
+                for kind, one, two, its_one, its_two in _compared(before[begin:high], after[begin:its_high])
+            ),
             ("equal", high, len(before), its_high, len(after)),
         ]
         return [one for one in opcodes if one[1] < one[2] or one[3] < one[4]]
+
+
+def _compared(before: Sequence[str], after: Sequence[str]) -> Sequence[_Opcode]:
+    if len(before) * len(after) > MOST_COMPARED:
+        return [("replace", 0, len(before), 0, len(after))]
+    is_long = len(before) + len(after) > 400
+    return difflib.SequenceMatcher(None, before, after, autojunk=is_long).get_opcodes()
 
 
 def difference(first: str, second: str) -> list[Line]:

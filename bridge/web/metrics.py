@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 def register(app: Flask) -> None:
-    """Count every answer of an application. Before anything else that runs around requests."""
+    """Count every answer of an application, as the last of what looks at it."""
     app.after_request(_end)
 
 

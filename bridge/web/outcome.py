@@ -51,10 +51,8 @@ def answer(parts: Parts, accepted: Accepted, *, wait: float | None, warnings: Se
     if accepted.state == State.ACCEPTED and warnings and not accepted.is_repeat:
         body["warnings"] = list(warnings)
     status = 200
-    if wait:
-        wait = min(
-            wait, ANSWERED_WITHIN - (time.monotonic() - g.began_at)
-        )  # to accept it took some time already
+    if wait:  # accepting it took some of the time already
+        wait = min(wait, ANSWERED_WITHIN - (time.monotonic() - g.began_at))
     if wait and accepted.state == State.ACCEPTED and (settled := _settled(parts, accepted.ids, wait)):
         shown = settled[0] if len(settled) == 1 else {"messages": settled}
         body = shown | body | {"state": _state_of(settled)}

@@ -28,8 +28,8 @@ class Signer(TimestampSigner):
         return (value, signed_at) if return_timestamp else value
 
 
-class Sessions(SecureCookieSessionInterface):
-    """Flask's own cookies, with this signer."""
+class SignedCookies(SecureCookieSessionInterface):
+    """Flask's own sessions, with this signer."""
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         serializer = super().get_signing_serializer(app)

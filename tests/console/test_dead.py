@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from console.conftest import Console, SignedIn
@@ -50,6 +51,22 @@ def test_a_blank_title_is_told_as_a_marketer_says_it(console: Console) -> None:
     send(console, "ada", n="")
 
     assert "1 message of plain: title is empty" in text(console.visitor("viewer").get("/console/dead"))
+
+
+def test_no_connection_is_held_while_causes_are_grouped(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others compute before it in their turn, and lists wait for a connection meanwhile."""
+    held = []
+
+    def noted(call: Any, *given: Any) -> Any:
+        held.append(console.bridge.database._browser.pool.checkedout())  # type: ignore[attr-defined]
+        return call(*given)
+
+    monkeypatch.setattr("bridge.console.dead.in_turn", noted)
+    console.visitor("viewer").get("/console/dead")
+
+    assert held == [0, 0]
 
 
 def test_what_needs_nobody_is_said_to_be_so(console: Console) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from time import thread_time
 
 import pytest
 from security.escapes import FRAME
@@ -44,16 +43,16 @@ def test_a_long_rendering_gives_way_again_and_again_and_is_cut_off(gave_way: lis
         "{% for a in range(9) %}{% set x = text | wordwrap(1) %}{% endfor %}",
     ],
 )
-def test_no_step_keeps_the_others_waiting_for_long(monkeypatch: pytest.MonkeyPatch, trick: str) -> None:
-    """Of those that were the longest: each gives way many times, where it is one step or two if nobody looks."""
-    gave_way = [thread_time()]
-    monkeypatch.setattr(budget, "_others", [lambda: gave_way.append(thread_time())])
+def test_the_longest_steps_give_way_in_between(
+    monkeypatch: pytest.MonkeyPatch, gave_way: list[int], trick: str
+) -> None:
+    """Those that were one step of half a second, or two, while nobody looked."""
     monkeypatch.setattr(budget, "SECONDS", 1000)  # on a busy machine one step may take them all
 
     with suppress(TemplateFault):
         render("{% set text = '" + "x " * 30_000 + "' %}" + trick)
 
-    assert len(gave_way) > 2
+    assert len(gave_way) > 1
 
 
 def test_what_the_others_take_is_not_taken_from_a_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
